@@ -1,0 +1,280 @@
+/*
+ * Agreement: proposing commands to the cluster, and handing committed ones to a state machine.
+ *
+ * This room knows raft and not what a command means; the machine knows what it means and not raft.
+ * The server introduces one to the other. Underneath are libraft's algorithm behind a guard
+ * (guard.h), our write-ahead log (wal.h) and our peer network over mutual TLS (peer.h).
+ *
+ * Everything here is called on the loop's thread; every callback comes from the loop, never from
+ * within the call that started it, unless a line below says otherwise.
+ *
+ * Promises, each held by a test that ARCHITECTURE.md names:
+ *   - a proposal is answered exactly once;
+ *   - a proposal answered STATUS_OK is on disk on a quorum and applied here;
+ *   - entries reach the machine in log order, each index once per life of the store;
+ *   - a node says it is `ready` only after an entry of its own term has been applied here;
+ *   - a failed write of term, vote or log ends this node's leadership before anything is answered.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CONSENSUS_CONSENSUS_H
+#define CONSENSUS_CONSENSUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct uv_loop_s;
+struct consensus;
+
+#define CONSENSUS_COMMAND_SIZE_MAX (1U << 20U) /* Bytes of one proposed command. */
+#define CONSENSUS_MANIFEST_SIZE_MAX 4096U      /* Bytes. */
+#define CONSENSUS_ADDRESS_SIZE 128             /* "host:port" or "[v6]:port", with its zero byte. */
+#define CONSENSUS_NODES_MAX 50
+
+/* What applying one command came to; the same on every replica. The machine gives it its meaning;
+ * it reaches the proposer's callback and is dropped elsewhere. */
+struct outcome {
+    uint32_t code;
+    uint32_t value;
+};
+
+/* The replicated state machine, as the server supplies it. */
+struct machine {
+    void *context;
+
+    /*
+     * Apply the `count` commands of the committed entry at `index`, in order, in one transaction
+     * with the applied index, and write each one's outcome. `count` 0 moves the applied index only.
+     * An index at or below the applied one is a replay after a restart: skip it. A failure stops
+     * this replica for good.
+     */
+    struct status (*apply)(void *context, uint64_t index, const struct slice *commands,
+                           size_t count, struct outcome *outcomes);
+
+    /* The index of the last entry that is in the store, synced or not. */
+    uint64_t (*applied_index)(void *context);
+
+    /*
+     * Sync everything applied to disk, and describe the state in at most
+     * CONSENSUS_MANIFEST_SIZE_MAX bytes. When this returns OK the log up to `index` may be cut.
+     */
+    struct status (*snapshot)(void *context, uint64_t index, struct buffer *manifest);
+
+    /* Write a consistent image of the state, at or above the last snapshot's index, to `fd`, which
+     * may be a pipe. Called on a worker thread, while the loop goes on. */
+    struct status (*image_write)(void *context, int fd);
+
+    /* Replace the state by the image in the file `path`, fully received and its checksum verified,
+     * which satisfies `manifest`. The old state must survive a failure or a crash half way. */
+    struct status (*image_install)(void *context, const char *path, struct slice manifest);
+
+    /* Where a peer listens now; STATUS_NOT_FOUND if the state names no such node (the address in
+     * raft's own configuration is then used). */
+    struct status (*address_of)(void *context, uint64_t node_id,
+                                char out[CONSENSUS_ADDRESS_SIZE]);
+
+    /* May this node, whose certificate was verified, talk to us? False for removed nodes. */
+    bool (*peer_allowed)(void *context, uint64_t node_id);
+};
+
+enum consensus_role {
+    CONSENSUS_FOLLOWER,
+    CONSENSUS_CANDIDATE,
+    CONSENSUS_LEADER,
+    CONSENSUS_STOPPED, /* After a fatal failure, or before the start. */
+};
+
+enum member_role {
+    MEMBER_SPARE,   /* Neither votes nor replicates. */
+    MEMBER_STANDBY, /* Replicates only. */
+    MEMBER_VOTER,
+};
+
+struct consensus_event {
+    enum consensus_role role;
+    uint64_t term;
+    uint64_t leader_id; /* 0 when unknown. */
+    bool ready;         /* Leader whose barrier of this term is applied: it may act outside. */
+};
+
+struct consensus_options {
+    struct uv_loop_s *loop;
+    const char *directory; /* For the log; made if absent. One process at a time. */
+    uint64_t node_id;      /* Not 0; node_id_of_certificate() of the certificate below. */
+
+    const char *listen_address;  /* Where peers connect to. */
+    const char *address;         /* What others are told; the configuration's if not resolved. */
+    struct slice ca_pem;         /* The cluster's CA; peers must chain to it. */
+    struct slice certificate_pem;
+    struct slice key_pem;
+
+    bool bootstrap; /* An empty log begins as a cluster of this one voter. */
+
+    struct machine machine;
+
+    /* Called whenever one of its values changed. */
+    void (*on_event)(void *context, const struct consensus_event *event);
+    /* The node can no longer take part (disk failure, apply failure). Called once; the node is
+     * CONSENSUS_STOPPED and everything outstanding has been or will be answered. */
+    void (*on_fatal)(void *context, struct status reason);
+    void *context;
+
+    /* 0 takes the default that stands here. */
+    unsigned election_timeout_ms;    /* 1000 */
+    unsigned heartbeat_ms;           /* 100 */
+    size_t segment_size;             /* 16 MiB: bytes of one log file. */
+    size_t snapshot_after_size;      /* 64 MiB of log since the last snapshot. */
+    size_t snapshot_trailing_count;  /* 4096 entries kept behind a snapshot for slow followers. */
+    size_t pending_size_max;         /* 64 MiB of proposals and unreplicated log, then STATUS_BUSY. */
+    unsigned guard_disabled;         /* Bits of enum guard_rule to switch off: tests only. */
+};
+
+/*
+ * Open the log and start. `*out` is written on success only. The options are copied, slices
+ * included; `machine` and `context` must outlive the node.
+ * Fails with STATUS_CORRUPT, STATUS_IO, STATUS_FULL, STATUS_INVALID (certificate and node_id do
+ * not match) or STATUS_NO_MEMORY.
+ */
+MUST_USE struct status consensus_open(const struct consensus_options *options,
+                                      struct consensus **out);
+
+/* Stop: outstanding requests are answered STATUS_UNKNOWN, then `closed` is called and the node is
+ * gone. A leader should hand over first (consensus_transfer). */
+void consensus_close(struct consensus *consensus, void (*closed)(void *context), void *context);
+
+/* ---- Proposals ---- */
+
+struct proposal;
+typedef void (*proposal_done)(struct proposal *proposal, struct status status,
+                              struct outcome outcome);
+
+/* The caller allocates it, embedded in its operation, and keeps it until `done` was called. */
+struct proposal {
+    void *context; /* The caller's own. */
+
+    /* Private to consensus. */
+    proposal_done done;
+    struct proposal *next;
+    size_t offset;
+    size_t size;
+};
+
+/*
+ * Propose a command of 1 to CONSENSUS_COMMAND_SIZE_MAX bytes, which are copied. Everything
+ * proposed in one turn of the loop becomes one entry of the log.
+ *
+ * On success `done` is called exactly once:
+ *   STATUS_OK       on disk on a quorum and applied on this replica, with its outcome;
+ *   STATUS_UNKNOWN  leadership or the process was lost on the way: it may or may not be applied.
+ * On failure `done` is never called, and the command will never be applied:
+ *   STATUS_NOT_LEADER, STATUS_NO_QUORUM (this leader has not heard from a quorum within an election
+ *   time-out), STATUS_BUSY (pending_size_max), STATUS_INVALID (size), STATUS_NO_MEMORY.
+ */
+MUST_USE struct status consensus_propose(struct consensus *consensus, struct proposal *proposal,
+                                         struct slice command, proposal_done done);
+
+/* ---- Linearizable reads ---- */
+
+struct read_barrier;
+typedef void (*read_barrier_done)(struct read_barrier *barrier, struct status status);
+
+struct read_barrier {
+    void *context; /* The caller's own. */
+
+    /* Private to consensus. */
+    read_barrier_done done;
+    struct read_barrier *next;
+    uint64_t round;
+    uint64_t index;
+};
+
+/*
+ * On success `done` is called exactly once: STATUS_OK when this node was still the leader after the
+ * call and everything committed before the call is applied here; STATUS_UNKNOWN or STATUS_NO_QUORUM
+ * when that could not be established within an election time-out (nothing was changed: ask again).
+ * All reads that wait share one round. On failure `done` is never called: STATUS_NOT_LEADER.
+ */
+MUST_USE struct status consensus_read(struct consensus *consensus, struct read_barrier *barrier,
+                                      read_barrier_done done);
+
+/* ---- Membership; on the leader, one change at a time ---- */
+
+struct membership_change;
+typedef void (*membership_done)(struct membership_change *change, struct status status);
+
+struct membership_change {
+    void *context; /* The caller's own. */
+
+    /* Private to consensus. */
+    membership_done done;
+    void *request;
+};
+
+/*
+ * Add a node as spare; give a node another role (a standby is made a voter once it has caught up);
+ * remove a node. Each answers exactly once as proposals do. On failure `done` is never called:
+ * STATUS_NOT_LEADER, STATUS_BUSY (another change is under way or the barrier is not applied yet),
+ * STATUS_NOT_FOUND, STATUS_INVALID (a node of that id exists already; the role is the present one).
+ */
+MUST_USE struct status consensus_add(struct consensus *consensus, uint64_t node_id,
+                                     const char *address, struct membership_change *change,
+                                     membership_done done);
+MUST_USE struct status consensus_assign(struct consensus *consensus, uint64_t node_id,
+                                        enum member_role role, struct membership_change *change,
+                                        membership_done done);
+MUST_USE struct status consensus_remove(struct consensus *consensus, uint64_t node_id,
+                                        struct membership_change *change, membership_done done);
+
+/* Hand leadership to a voter (0: the best caught up). Answers when it is no longer ours, or
+ * STATUS_TIMEOUT after an election time-out, with everything as it was. */
+MUST_USE struct status consensus_transfer(struct consensus *consensus, uint64_t node_id,
+                                          struct membership_change *change, membership_done done);
+
+/* ---- Inspection ---- */
+
+struct consensus_member {
+    uint64_t node_id;
+    enum member_role role;
+    char address[CONSENSUS_ADDRESS_SIZE]; /* As raft's configuration has it. */
+    uint64_t match_index;                 /* On the leader: acknowledged by it. 0 elsewhere. */
+    uint64_t heard_ms_ago;                /* Since its last answer to this leader, or UINT64_MAX. */
+    bool connected;
+};
+
+struct consensus_status {
+    struct consensus_event event;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    uint64_t last_index;
+    uint64_t first_index; /* Of the log on disk. */
+    uint64_t snapshot_index;
+    uint64_t log_size; /* Bytes on disk, recycled segments included. */
+    bool quorum;       /* Leader: a quorum answered within an election time-out. Follower: the
+                          leader was heard within one. */
+    uint64_t leader_heard_ms_ago; /* Follower: since the leader was heard, or UINT64_MAX. */
+    size_t member_count;
+    struct consensus_member members[CONSENSUS_NODES_MAX];
+    const char *library; /* "raft library 0.15.0, guarded". */
+
+    /* Since the start. */
+    uint64_t proposals;
+    uint64_t entries;
+    uint64_t log_syncs;
+    uint64_t log_sync_time_us;
+    uint64_t snapshots_taken;
+    uint64_t snapshots_installed;
+    uint64_t peer_bytes_sent;
+    uint64_t peer_bytes_received;
+};
+
+void consensus_status(const struct consensus *consensus, struct consensus_status *out);
+
+/* The id of the node whose certificate this is: the first 8 bytes, big-endian and with the highest
+ * bit cleared, of the SHA-256 of its public key (SubjectPublicKeyInfo, DER). Identity is the key.
+ * STATUS_INVALID if it is not a certificate. Any thread. */
+MUST_USE struct status node_id_of_certificate(struct slice pem, uint64_t *out);
+
+#endif
