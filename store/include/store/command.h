@@ -1,0 +1,450 @@
+/*
+ * Commands: everything that can change the store, each declared once, as a struct and a table of
+ * fields (command.c). A log entry carries a batch of them.
+ *
+ * A command holds all that apply needs: the leader stamps time, ids, nonces and keys into it, and
+ * seals secrets before it is proposed (seal.h). Apply reads no clock, random, environment or
+ * network.
+ *
+ * On the wire: [format version, type, stamp, body] as codec CODEC_TAGS (strict). Types and tags are
+ * never renumbered or reused.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef STORE_COMMAND_H
+#define STORE_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/codec.h"
+
+/* Limits, in bytes unless a name says otherwise. */
+#define STORE_NAME_SIZE_MAX 64     /* Node, operator, credential and cluster names. */
+#define STORE_SERIAL_SIZE_MAX 64   /* Appliance serial numbers. */
+#define STORE_ADDRESS_SIZE_MAX 127 /* host:port */
+#define STORE_REGION_SIZE_MAX 16
+#define STORE_MODE_SIZE_MAX 16
+#define STORE_ID_SIZE_MAX 128       /* Cloud ids: device, registration, tenant, API client. */
+#define STORE_TEXT_SIZE_MAX 512     /* Comments, error texts. */
+#define STORE_SCOPES_SIZE_MAX 4096  /* A granted scope list. */
+#define STORE_PEM_SIZE_MAX 16384    /* A certificate chain or a CSR. */
+#define STORE_SEALED_SIZE_MAX 16640 /* A sealed secret: PEM_SIZE_MAX and its overhead. */
+#define STORE_HASH_SIZE 32          /* SHA-256. */
+#define STORE_RECORD_ID_SIZE_MAX 128
+#define STORE_RECORD_SIZE_MAX 65536 /* The body of one record. */
+#define STORE_RECORD_KEYS_MAX 256   /* Search keys of one record. */
+#define STORE_RECORDS_MAX 1000      /* Records in one command. */
+#define STORE_REJECTS_MAX 2000      /* Refused entities in one export_advance. */
+#define STORE_MEMBERS_MAX 50
+#define STORE_CREDENTIALS_MAX 16
+#define STORE_TOKENS_MAX 64 /* Join tokens that exist at once. */
+#define STORE_OPERATORS_MAX 64
+
+/* Who asked, from where, when: written to the audit line of the same transaction. */
+struct stamp {
+    uint64_t at_ms;       /* The leader's clock, ms since 1970 UTC. */
+    struct slice actor;   /* "uid 0", operator or node name; "muster" for the leader's workers. */
+    struct slice origin;  /* Address, or "local". */
+    struct slice comment; /* The operator's own words; optional. */
+};
+
+enum command_type {
+    COMMAND_CLUSTER_INIT = 1,
+    COMMAND_CLUSTER_FORM = 2,
+    COMMAND_STANDING_SET = 3,
+    COMMAND_JOIN_TOKEN_CREATE = 4,
+    COMMAND_JOIN_TOKEN_REVOKE = 5,
+    COMMAND_MEMBER_ADMIT = 6,
+    COMMAND_MEMBER_SET = 7,
+    COMMAND_MEMBER_REMOVE = 8,
+    COMMAND_REGISTRATION_ENABLE = 9,
+    COMMAND_REGISTRATION_DISABLE = 10,
+    COMMAND_REGISTRATION_BEGIN = 11,
+    COMMAND_REGISTRATION_NOTE = 12,
+    COMMAND_REGISTRATION_COMPLETE = 13,
+    COMMAND_REGISTRATION_FAIL = 14,
+    COMMAND_DEREGISTRATION_BEGIN = 15,
+    COMMAND_DEREGISTRATION_COMPLETE = 16,
+    COMMAND_CREDENTIAL_PUT = 17,
+    COMMAND_CREDENTIAL_VERIFIED = 18,
+    COMMAND_CREDENTIAL_SELECT = 19,
+    COMMAND_CREDENTIAL_REMOVE = 20,
+    COMMAND_RECORDS_PUT = 21,
+    COMMAND_RECORDS_TRIM = 22,
+    COMMAND_EXPORT_ADVANCE = 23,
+    COMMAND_EXPORT_PAUSE = 24,
+    COMMAND_DEAD_LETTER_RETRY = 25,
+    COMMAND_DEAD_LETTER_DISCARD = 26,
+    COMMAND_CLOUD_PAUSE = 27,
+    COMMAND_OPERATOR_PUT = 28,
+    COMMAND_OPERATOR_REMOVE = 29,
+};
+
+/* ---- The cluster and its members ---- */
+
+enum standing {
+    STANDING_STANDALONE = 1, /* A cluster of one that others cannot join. */
+    STANDING_JOINING = 2,    /* Standalone and locked: asked another cluster to admit it; or, in a
+                                cluster, admitted and not yet caught up. */
+    STANDING_MEMBER = 3,
+    STANDING_LEAVING = 4,
+    STANDING_REMOVED = 5, /* Kept so that the node can be told. */
+};
+
+struct member {
+    uint64_t node_id;
+    struct slice name;         /* Unique among members, as is the serial. */
+    struct slice serial;       /* Of the appliance. */
+    struct slice model;        /* Optional, for the cloud. */
+    struct slice version;      /* Of musterd. */
+    struct slice peer_address; /* host:port of the peer network. */
+    struct slice rpc_address;  /* host:port of the admin RPC; empty if it has none. */
+    struct slice certificate;  /* PEM, issued by the cluster's CA. */
+    uint64_t standing;         /* enum standing */
+    uint64_t since_ms;
+};
+
+/* The first command of every log: this node as a standalone cluster of one. Refused when the store
+ * is not empty. */
+struct cluster_init {
+    struct slice cluster_id; /* 32 hex digits. */
+    struct slice ca_certificate;
+    struct slice sealed_ca_key; /* Purpose "ca_key", 0. */
+    uint64_t key_epoch;         /* Of the cluster key that seals; from 1. */
+    struct member member;
+};
+
+/* `cluster init NAME`: the standalone node becomes the first member of a named cluster. */
+struct cluster_form {
+    struct slice name;
+};
+
+/* A standalone node locks itself (JOINING) before it asks a cluster, or unlocks (STANDALONE).
+ * Refused while a registration exists or is in doubt, and in a cluster. */
+struct standing_set {
+    uint64_t standing;
+};
+
+struct join_token_create {
+    struct slice token_id;    /* 16 hex digits, public. */
+    struct slice secret_hash; /* SHA-256 of the secret part. */
+    uint64_t expires_at_ms;
+    struct slice for_name; /* Optional: only a node of this name may use it. */
+};
+
+struct join_token_revoke {
+    struct slice token_id;
+};
+
+enum cloud_check {
+    CLOUD_CHECK_UNREGISTERED = 1,
+    CLOUD_CHECK_REGISTERED = 2,  /* The cloud still lists the serial: refused. */
+    CLOUD_CHECK_UNREACHABLE = 3, /* Could not ask; said so in the answer and the audit. */
+};
+
+/* Consumes the token and adds the member (standing JOINING) in one step. `registration_state` is
+ * what the joiner signed about itself: anything but disabled or enabled is refused (rule 7). */
+struct member_admit {
+    struct slice token_id;
+    struct member member;
+    uint64_t registration_state; /* enum registration_state */
+    struct slice statement;      /* The signed statement, kept for the audit. */
+    uint64_t cloud_check;        /* enum cloud_check: what the cloud said of the serial. */
+};
+
+/* Change what is known of a member: standing, addresses, version. Empty fields stay. */
+struct member_set {
+    uint64_t node_id;
+    uint64_t standing; /* 0 stays. */
+    struct slice version;
+    struct slice peer_address;
+    struct slice rpc_address;
+};
+
+struct member_remove {
+    uint64_t node_id;
+    bool force;    /* The node is dead: `cluster remove --force`. */
+    bool rollback; /* An admission that was not finished: the member leaves no trace. */
+};
+
+/* ---- Registration ---- */
+
+enum registration_state {
+    REGISTRATION_DISABLED = 1,
+    REGISTRATION_ENABLED = 2,
+    REGISTRATION_REGISTERING = 3,
+    REGISTRATION_REGISTERED = 4,
+    REGISTRATION_DEREGISTERING = 5,
+    REGISTRATION_FAILED = 6, /* The cloud's answer is final, nothing exists there. */
+};
+
+struct registration_enable {
+    struct slice region; /* A row of the server's region table; checked there. */
+};
+
+struct registration_disable {
+    uint64_t reserved; /* Always 0. */
+};
+
+/* Intent: written before the cloud is asked. Refused unless the state is ENABLED or FAILED. */
+struct registration_begin {
+    struct slice mode;         /* "machine" or refused (rule 6). */
+    uint64_t node_id;          /* The machine; must be a member. */
+    struct slice serial;       /* Its serial, as a check. */
+    struct slice sealed_token; /* Purpose "registration_token" and the epoch this begin will have:
+                                  the present one + 1. */
+    struct slice sealed_key;   /* Device key, PEM. Purpose "device_key" and that epoch. */
+    struct slice csr;          /* PEM. */
+    uint64_t epoch;            /* Present epoch + 1, or refused: someone else began. */
+    uint64_t key_epoch;
+};
+
+/* Progress and attempts; changes no state. */
+struct registration_note {
+    uint64_t epoch;
+    struct slice registration_id; /* Given by the cloud when it accepted; empty stays. */
+    uint64_t attempt;
+    struct slice error;   /* Empty after success. */
+    uint64_t next_try_ms; /* Wall clock; 0 if none is due. */
+};
+
+/* An answer of an older epoch is refused and changes nothing. */
+struct registration_complete {
+    uint64_t epoch;
+    struct slice device_id;
+    struct slice tenant;
+    struct slice certificate; /* Device certificate, PEM. */
+    uint64_t not_after_ms;
+};
+
+struct registration_fail {
+    uint64_t epoch;
+    struct slice code;  /* The cloud's, e.g. "token_expired". */
+    struct slice error; /* One sentence and the remedy. */
+};
+
+struct deregistration_begin {
+    uint64_t epoch; /* The present one. */
+};
+
+struct deregistration_complete {
+    uint64_t epoch;
+    bool forgotten; /* The cloud no longer knew the device. */
+};
+
+/* ---- Shared API credentials ---- */
+
+struct credential_put {
+    struct slice name;
+    struct slice client_id;
+    struct slice sealed_password; /* Purpose "credential/NAME" and the generation. */
+    struct slice region;
+    uint64_t generation; /* Present generation of this name + 1 (1 if new), or refused. */
+    uint64_t key_epoch;
+};
+
+struct credential_verified {
+    struct slice name;
+    uint64_t generation; /* Another one than the stored: refused, it was replaced meanwhile. */
+    bool valid;
+    struct slice scopes; /* Granted, as the token endpoint gave them. */
+    struct slice error;  /* Empty if valid. */
+};
+
+struct credential_select {
+    struct slice name;
+};
+
+struct credential_remove {
+    struct slice name; /* The selected one is refused while others exist. */
+};
+
+/* ---- Records and export ---- */
+
+/* Kinds of record and of search key are numbers to the store; the protocol gives them meaning. */
+struct record_key {
+    uint64_t kind;
+    struct slice value; /* Normalised; 1 to 2048 bytes. */
+};
+
+struct record_put {
+    uint64_t kind;
+    struct slice serial;
+    struct slice id;   /* MID or transaction. */
+    uint64_t revision; /* With kind, serial and id: the record's identity for ever. */
+    uint64_t observed_at_ms;
+    struct slice body;      /* Opaque to the store. */
+    struct codec_list keys; /* Of struct record_key. */
+};
+
+/* Outcome value: how many of them were new; the rest were known already and changed nothing. */
+struct records_put {
+    struct slice feed;         /* Who produced them: "mail_logs C100V-1". */
+    struct codec_list records; /* Of struct record_put; 1 to STORE_RECORDS_MAX. */
+};
+
+/* Delivered records below `sequence` are dropped from the store (retention). Undelivered ones and
+ * dead letters stay, whatever is asked. */
+struct records_trim {
+    uint64_t sequence;
+};
+
+struct export_reject {
+    uint64_t sequence;
+    struct slice reason;
+};
+
+/* The records `from` + 1 to `to` were delivered, but for the rejects, which become dead letters.
+ * Refused unless `from` is the mark: an answer that comes twice, or late, changes nothing. */
+struct export_advance {
+    uint64_t from;
+    uint64_t to;
+    struct codec_list rejects; /* Of struct export_reject, ascending. */
+};
+
+struct export_pause {
+    bool paused;
+    struct slice reason;
+};
+
+/* The record goes out again: it is appended to the outbox under a new sequence and keeps its
+ * identity. */
+struct dead_letter_retry {
+    uint64_t sequence;
+};
+
+struct dead_letter_discard {
+    uint64_t sequence;
+};
+
+/* The whole organisation must not call before this time (429); a new leader inherits it. */
+struct cloud_pause {
+    uint64_t until_ms;
+    struct slice reason;
+};
+
+/* ---- Operators ---- */
+
+enum role {
+    ROLE_NONE = 0,
+    ROLE_VIEWER = 1,
+    ROLE_OPERATOR = 2,
+    ROLE_ADMIN = 3,
+};
+
+struct operator_put {
+    struct slice name;
+    uint64_t role;            /* enum role, not NONE. */
+    struct slice fingerprint; /* SHA-256 of the client certificate. */
+    uint64_t not_after_ms;
+};
+
+struct operator_remove {
+    struct slice name;
+};
+
+/* ---- Any of them ---- */
+
+struct command {
+    enum command_type type;
+    struct stamp stamp;
+    union {
+        struct cluster_init cluster_init;
+        struct cluster_form cluster_form;
+        struct standing_set standing_set;
+        struct join_token_create join_token_create;
+        struct join_token_revoke join_token_revoke;
+        struct member_admit member_admit;
+        struct member_set member_set;
+        struct member_remove member_remove;
+        struct registration_enable registration_enable;
+        struct registration_disable registration_disable;
+        struct registration_begin registration_begin;
+        struct registration_note registration_note;
+        struct registration_complete registration_complete;
+        struct registration_fail registration_fail;
+        struct deregistration_begin deregistration_begin;
+        struct deregistration_complete deregistration_complete;
+        struct credential_put credential_put;
+        struct credential_verified credential_verified;
+        struct credential_select credential_select;
+        struct credential_remove credential_remove;
+        struct records_put records_put;
+        struct records_trim records_trim;
+        struct export_advance export_advance;
+        struct export_pause export_pause;
+        struct dead_letter_retry dead_letter_retry;
+        struct dead_letter_discard dead_letter_discard;
+        struct cloud_pause cloud_pause;
+        struct operator_put operator_put;
+        struct operator_remove operator_remove;
+    } body;
+};
+
+/* The command's stable name, "member_admit". Never NULL. */
+const char *command_name(enum command_type type);
+
+/* Append the encoding. STATUS_INVALID names the field out of its limits; STATUS_NO_MEMORY. */
+MUST_USE struct status command_encode(const struct command *command, struct buffer *out);
+
+/* Decode strictly. Everything in `*out` borrows from `entry` and `arena`. STATUS_INVALID,
+ * STATUS_NO_MEMORY. */
+MUST_USE struct status command_decode(struct slice entry, struct arena *arena, struct command *out);
+
+/*
+ * Why the state said no; the same on every replica. Stands in the outcome's code; 0 is done.
+ * Never renumbered: replicas of two versions must agree, and clients branch on them.
+ */
+enum refusal {
+    REFUSAL_NONE = 0,
+    REFUSAL_ALREADY_INITIALISED = 1,
+    REFUSAL_ALREADY_MEMBER = 2, /* The node is in a cluster already. */
+    REFUSAL_NOT_STANDALONE = 3,
+    REFUSAL_NOT_IN_CLUSTER = 4,        /* Still standalone: `cluster init` first. */
+    REFUSAL_REGISTERED = 5,            /* R7: registered on its own. */
+    REFUSAL_REGISTRATION_IN_DOUBT = 6, /* R7: registering or deregistering. */
+    REFUSAL_CLOUD_LISTS_SERIAL = 7,    /* R7: the cloud still lists the appliance. */
+    REFUSAL_TOKEN_UNKNOWN = 8,
+    REFUSAL_TOKEN_EXPIRED = 9,
+    REFUSAL_TOKEN_USED = 10,
+    REFUSAL_TOKEN_REVOKED = 11,
+    REFUSAL_TOKEN_FOR_OTHER = 12, /* Bound to another node name. */
+    REFUSAL_TOKENS_FULL = 13,
+    REFUSAL_NODE_EXISTS = 14,
+    REFUSAL_NAME_EXISTS = 15,
+    REFUSAL_SERIAL_EXISTS = 16,
+    REFUSAL_MEMBERS_FULL = 17,
+    REFUSAL_MEMBER_UNKNOWN = 18,
+    REFUSAL_LAST_MEMBER_REGISTERED = 19, /* Deregister before the last node leaves. */
+    REFUSAL_REGISTERED_MACHINE = 20,     /* Hand the registration over, or deregister, first. */
+    REFUSAL_NOT_MACHINE_MODE = 21,       /* R6 */
+    REFUSAL_OTHER_MACHINE = 22,          /* R6: serial and node do not match. */
+    REFUSAL_DISABLED = 23,               /* Enable the service first. */
+    REFUSAL_ALREADY_ENABLED = 24,
+    REFUSAL_REGION_FIXED = 25, /* The region cannot change while registered. */
+    REFUSAL_REGISTRATION_EXISTS = 26,
+    REFUSAL_NOT_REGISTERED = 27,
+    REFUSAL_EPOCH = 28,            /* An older or newer registration than the present one. */
+    REFUSAL_STANDING_JOINING = 29, /* Locked: a join is under way. */
+    REFUSAL_CREDENTIAL_UNKNOWN = 30,
+    REFUSAL_CREDENTIAL_SELECTED = 31,
+    REFUSAL_CREDENTIAL_CHANGED = 32, /* Replaced meanwhile. */
+    REFUSAL_CREDENTIALS_FULL = 33,
+    REFUSAL_OUTBOX_FULL = 34,
+    REFUSAL_MARK_MOVED = 35,
+    REFUSAL_DEAD_LETTER_UNKNOWN = 36,
+    REFUSAL_OPERATOR_UNKNOWN = 37,
+    REFUSAL_OPERATORS_FULL = 38,
+    REFUSAL_FIELD = 39, /* A number names no value of its enumeration. */
+    REFUSAL_COUNT,
+};
+
+/* "registered": stable, for clients to branch on. Never NULL. */
+const char *refusal_name(enum refusal refusal);
+
+/* One sentence that says why, and one that says what helps. Never NULL. */
+const char *refusal_reason(enum refusal refusal);
+const char *refusal_remedy(enum refusal refusal);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Sealing: secrets as they lie in the log, in LMDB, in images and backups. AES-256-GCM under the
+ * cluster key.
+ *
+ * A sealed secret is [version 1][key epoch, 4 bytes big-endian][nonce, 12][ciphertext][tag, 16].
+ * The additional data bind it to its purpose and epoch, so that a sealed value moved elsewhere does
+ * not open.
+ *
+ * The nonce comes from the caller (a random one): nothing in this room reads randomness.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef STORE_SEAL_H
+#define STORE_SEAL_H
+
+#include "base/secret.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+#define SEAL_KEY_SIZE 32
+#define SEAL_NONCE_SIZE 12
+#define SEAL_OVERHEAD 33 /* Bytes that sealing adds. */
+#define SEAL_PURPOSE_SIZE 128
+
+/* What the secret is for: "credential/prod" and its generation, "device_key" and the registration's
+ * epoch. */
+struct seal_purpose {
+    char text[SEAL_PURPOSE_SIZE];
+};
+
+/* `what` has at most 96 bytes; more is our own bug. */
+struct seal_purpose seal_purpose_of(struct slice what, uint64_t epoch);
+
+/* Append the sealed form of `plain` to `out`. STATUS_INVALID (key size), STATUS_NO_MEMORY. */
+MUST_USE struct status seal_close(struct slice key, uint32_t key_epoch,
+                                  const struct seal_purpose *purpose,
+                                  const uint8_t nonce[SEAL_NONCE_SIZE], struct slice plain,
+                                  struct buffer *out);
+
+/* Open into `out`, which must be empty. STATUS_CORRUPT when it was not sealed so, by this key and
+ * for this purpose: which of them cannot be told. */
+MUST_USE struct status seal_open(struct slice key, const struct seal_purpose *purpose,
+                                 struct slice sealed, struct secret *out);
+
+/* The key epoch a sealed value names; 0 if it is none. */
+uint32_t seal_key_epoch(struct slice sealed);
+
+#endif
