@@ -263,7 +263,7 @@ struct credential_remove {
 /* ---- Records and export ---- */
 
 /* Kinds of record and of search key are numbers to the store; the protocol gives them meaning. */
-struct record_key {
+struct index_key {
     uint64_t kind;
     struct slice value; /* Normalised; 1 to 2048 bytes. */
 };
@@ -275,7 +275,7 @@ struct record_put {
     uint64_t revision; /* With kind, serial and id: the record's identity for ever. */
     uint64_t observed_at_ms;
     struct slice body;      /* Opaque to the store. */
-    struct codec_list keys; /* Of struct record_key. */
+    struct codec_list keys; /* Of struct index_key. */
 };
 
 /* Outcome value: how many of them were new; the rest were known already and changed nothing. */

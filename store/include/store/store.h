@@ -223,7 +223,7 @@ MUST_USE struct status store_outbox(struct store *store, struct arena *arena, ui
                                     size_t count_max, size_t size_max, struct codec_list *out);
 
 struct record_search {
-    struct record_key key;    /* kind 0: any record. */
+    struct index_key key;    /* kind 0: any record. */
     uint64_t since_ms;        /* On observed_at_ms; 0 from the beginning. */
     uint64_t until_ms;        /* 0 to the end. */
     uint64_t before_sequence; /* Newest first, below this; 0 from the newest. For paging. */
