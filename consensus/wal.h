@@ -38,6 +38,7 @@
 struct disk;
 struct uv_loop_s;
 struct wal;
+struct wal_manifest;
 
 #define WAL_SEGMENT_SIZE_DEFAULT (16U << 20U)
 #define WAL_SEGMENT_SIZE_MIN (32U << 10U)
@@ -56,6 +57,7 @@ struct wal_options {
     size_t segment_size;    /* Bytes of one file of the log, a multiple of 4096. */
     size_t queue_size_max;  /* Bytes accepted and not yet on disk, then STATUS_BUSY. */
     unsigned reserve_count; /* Allocated files kept in hand for the day the disk is full; 2..64. */
+    uint64_t salt;          /* 0: random. Tests fix it, to get the same bytes each time. */
 };
 
 /*
@@ -120,12 +122,16 @@ struct wal_request {
     struct wal_request *next;
     const struct raft_entry *entries;
     unsigned entry_count;
+    unsigned trailing;
     int kind;
     raft_index index;
-    uint64_t number;
+    raft_term term;
+    raft_id vote;
     size_t size;
-    void *image;
+    struct wal_manifest *image;
     bool internal;
+    bool detached;
+    bool finished;
     struct status status;
 };
 
@@ -183,7 +189,7 @@ MUST_USE struct status wal_snapshot_get(struct wal *wal, struct raft_snapshot **
 unsigned wal_pump(struct wal *wal);
 
 /* OK, or what poisoned the log. */
-struct status wal_failure(const struct wal *wal);
+struct status wal_failure(struct wal *wal);
 
 struct wal_stats {
     raft_index first_index;    /* Of the log on disk; last_index + 1 when it is empty. */
@@ -201,6 +207,6 @@ struct wal_stats {
     uint64_t bytes; /* Written, headers and padding included. */
 };
 
-void wal_stats(const struct wal *wal, struct wal_stats *out);
+void wal_stats(struct wal *wal, struct wal_stats *out);
 
 #endif

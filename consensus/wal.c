@@ -1,0 +1,559 @@
+/*
+ * The calls of the write-ahead log: check, accept into the queue, answer.
+ *
+ *     loop:    accept -> queue ........................ answer
+ *     writer:            wal_run_queue -> done list -> uv_async
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "wal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "wal_state.h"
+
+#define RESERVE_COUNT_MIN 2U
+#define RESERVE_COUNT_MAX 64U
+
+/* ---- Answers ---- */
+
+static unsigned answer_all(struct wal *wal)
+{
+    (void)pthread_mutex_lock(&wal->mutex);
+    struct wal_request *list = wal->done;
+    wal->done = NULL;
+    wal->done_end = &wal->done;
+    (void)pthread_mutex_unlock(&wal->mutex);
+    unsigned count = 0;
+    while (list != NULL) {
+        /* The request is the caller's again with the call. */
+        struct wal_request *next = list->next;
+        list->done(list, list->status);
+        list = next;
+        count++;
+    }
+    return count;
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct wal *wal = async->data;
+    (void)answer_all(wal);
+}
+
+static void *thread_main(void *context)
+{
+    struct wal *wal = context;
+    for (;;) {
+        (void)pthread_mutex_lock(&wal->mutex);
+        while (wal->queue == NULL && !wal->closing) {
+            (void)pthread_cond_wait(&wal->work, &wal->mutex);
+        }
+        bool finished = wal->queue == NULL;
+        (void)pthread_mutex_unlock(&wal->mutex);
+        if (finished) {
+            return NULL;
+        }
+        (void)wal_run_queue(wal);
+        (void)uv_async_send(wal->async);
+    }
+}
+
+/* ---- Accepting ---- */
+
+/* See that the files the plan begins are allocated, and `margin` more. Mutex held. */
+static struct status plan_allocate(struct wal *wal, const struct wal_plan *plan, unsigned margin)
+{
+    if (failed(wal->failure)) {
+        return wal->failure;
+    }
+    return wal_spares_fill(wal, plan->rolls + margin);
+}
+
+static struct status check_queue(const struct wal *wal, size_t size)
+{
+    if (wal->stats.queue_size > 0 && wal->stats.queue_size + size > wal->queue_size_max) {
+        return fail(STATUS_BUSY, "the log is behind: %llu bytes are waiting for the disk",
+                    (unsigned long long)wal->stats.queue_size);
+    }
+    return OK;
+}
+
+/* Mutex held. */
+static void enqueue(struct wal *wal, struct wal_request *request)
+{
+    request->next = NULL;
+    request->status = OK;
+    *wal->queue_end = request;
+    wal->queue_end = &request->next;
+    wal->stats.queue_size += request->size;
+    (void)pthread_cond_signal(&wal->work);
+}
+
+/* Accept a request of one record without payload, or of none, which may use the reserve. */
+static struct status accept_small(struct wal *wal, struct wal_request *request)
+{
+    (void)pthread_mutex_lock(&wal->mutex);
+    struct wal_plan plan = wal->plan;
+    if (request->kind != WAL_SNAPSHOT || request->trailing == 0) {
+        (void)wal_place(wal->segment_size, &plan, WAL_RECORD_SIZE);
+    }
+    struct status status = plan_allocate(wal, &plan, 0);
+    if (!failed(status)) {
+        wal->plan = plan;
+        request->size = WAL_RECORD_SIZE;
+        enqueue(wal, request);
+    }
+    (void)pthread_mutex_unlock(&wal->mutex);
+    return status;
+}
+
+/* Wait until the writer has finished an internal request. */
+static struct status wait_for(struct wal *wal, struct wal_request *request)
+{
+    if (!wal->threaded) {
+        (void)wal_run_queue(wal);
+        return request->status;
+    }
+    (void)pthread_mutex_lock(&wal->mutex);
+    while (!request->finished) {
+        (void)pthread_cond_wait(&wal->ready, &wal->mutex);
+    }
+    (void)pthread_mutex_unlock(&wal->mutex);
+    return request->status;
+}
+
+size_t wal_entry_size_max(const struct wal *wal)
+{
+    return (wal->segment_size / 4 - WAL_RECORDS_AT / 4) & ~(size_t)7;
+}
+
+static struct status check_entries(const struct wal *wal, const struct raft_entry *entries,
+                                   unsigned count, size_t *size)
+{
+    if (count == 0) {
+        return fail(STATUS_INVALID, "append of no entries");
+    }
+    *size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (entries[i].buf.len > wal_entry_size_max(wal) || entries[i].term == 0) {
+            return fail(STATUS_INVALID, "entry of %zu bytes and term %llu: at most %zu, from 1",
+                        entries[i].buf.len, entries[i].term, wal_entry_size_max(wal));
+        }
+        *size += wal_record_size(entries[i].buf.len);
+    }
+    return OK;
+}
+
+/* Accept a request that has its entries. */
+static struct status accept_entries(struct wal *wal, struct wal_request *request)
+{
+    struct status status =
+        check_entries(wal, request->entries, request->entry_count, &request->size);
+    if (failed(status)) {
+        return status;
+    }
+    (void)pthread_mutex_lock(&wal->mutex);
+    struct wal_plan plan = wal->plan;
+    for (unsigned i = 0; i < request->entry_count; i++) {
+        (void)wal_place(wal->segment_size, &plan, wal_record_size(request->entries[i].buf.len));
+    }
+    status = check_queue(wal, request->size);
+    if (!failed(status)) {
+        status = plan_allocate(wal, &plan, 1);
+    }
+    if (!failed(status)) {
+        wal->plan = plan;
+        request->index = wal->next_index;
+        wal->next_index += request->entry_count;
+        enqueue(wal, request);
+    }
+    (void)pthread_mutex_unlock(&wal->mutex);
+    return failed(status) ? wrap(status, "append %u entries", request->entry_count) : OK;
+}
+
+struct status wal_append(struct wal *wal, struct wal_request *request,
+                         const struct raft_entry *entries, unsigned count, wal_done done)
+{
+    *request = (struct wal_request){.context = request->context,
+                                    .done = done,
+                                    .kind = WAL_APPEND,
+                                    .entries = entries,
+                                    .entry_count = count};
+    return accept_entries(wal, request);
+}
+
+struct status wal_can_append(struct wal *wal, size_t size, unsigned count)
+{
+    size_t need = size + (size_t)count * (WAL_RECORD_SIZE + 7);
+    /* A file may be left with room for almost one largest entry. */
+    size_t usable =
+        wal->segment_size - WAL_RECORDS_AT - wal_entry_size_max(wal) - 2 * (size_t)WAL_RECORD_SIZE;
+    (void)pthread_mutex_lock(&wal->mutex);
+    struct wal_plan plan = wal->plan;
+    if (plan.offset + need > wal->segment_size - WAL_RECORD_SIZE) {
+        plan.rolls += (unsigned)(need / usable) + 1;
+    }
+    struct status status = check_queue(wal, need);
+    if (!failed(status)) {
+        status = plan_allocate(wal, &plan, 1);
+    }
+    (void)pthread_mutex_unlock(&wal->mutex);
+    return status;
+}
+
+/* ---- Term, vote, truncation ---- */
+
+static struct status set_state(struct wal *wal, raft_term term, raft_id vote)
+{
+    struct wal_request request = {.kind = WAL_STATE, .term = term, .vote = vote, .internal = true};
+    struct status status = accept_small(wal, &request);
+    if (!failed(status)) {
+        status = wait_for(wal, &request);
+    }
+    if (failed(status)) {
+        return status;
+    }
+    wal->term = term;
+    wal->vote = vote;
+    return OK;
+}
+
+struct status wal_set_term(struct wal *wal, raft_term term)
+{
+    if (term < wal->term) {
+        return fail(STATUS_INVALID, "term %llu after %llu", term, wal->term);
+    }
+    struct status status = set_state(wal, term, 0);
+    return failed(status) ? wrap(status, "store term %llu", term) : OK;
+}
+
+struct status wal_set_vote(struct wal *wal, raft_id voted_for)
+{
+    struct status status = set_state(wal, wal->term, voted_for);
+    return failed(status) ? wrap(status, "store vote") : OK;
+}
+
+struct status wal_truncate(struct wal *wal, raft_index index)
+{
+    if (index == 0 || index > wal->next_index || index <= wal->put_index) {
+        return fail(STATUS_INVALID, "truncate from entry %llu of %llu, snapshot at %llu", index,
+                    wal->next_index - 1, wal->put_index);
+    }
+    struct wal_request *request = malloc(sizeof *request);
+    if (request == NULL) {
+        return fail(STATUS_NO_MEMORY, "truncate");
+    }
+    *request = (struct wal_request){.kind = WAL_TRUNCATE, .index = index, .detached = true};
+    struct status status = accept_small(wal, request);
+    if (failed(status)) {
+        free(request);
+        return wrap(status, "truncate from entry %llu", index);
+    }
+    wal->next_index = index;
+    return OK;
+}
+
+/* Term 1 and the entry, in one write. */
+static struct status bootstrap_write(struct wal *wal, const struct raft_entry *entry)
+{
+    struct wal_request term = {.kind = WAL_STATE, .term = 1, .internal = true};
+    struct wal_request first = {
+        .kind = WAL_APPEND, .entries = entry, .entry_count = 1, .internal = true};
+    struct status status = accept_small(wal, &term);
+    if (failed(status)) {
+        return status;
+    }
+    status = accept_entries(wal, &first);
+    struct status written = wait_for(wal, &term);
+    if (!failed(status)) {
+        status = wait_for(wal, &first);
+    }
+    return failed(written) ? written : status;
+}
+
+struct status wal_bootstrap(struct wal *wal, const struct raft_configuration *configuration)
+{
+    /* Term 1 alone is what an interrupted beginning leaves. */
+    if (wal->term > 1 || wal->vote != 0 || wal->next_index != 1 || wal->put_index != 0) {
+        return fail(STATUS_REFUSED, "the log is not empty; begin a new one in an empty directory");
+    }
+    struct raft_buffer encoded = {0};
+    if (raft_configuration_encode(configuration, &encoded) != 0) {
+        return fail(STATUS_NO_MEMORY, "encode the configuration");
+    }
+    struct raft_entry *entry = raft_malloc(sizeof *entry);
+    struct status status = entry == NULL ? fail(STATUS_NO_MEMORY, "begin the log") : OK;
+    if (!failed(status)) {
+        *entry = (struct raft_entry){
+            .term = 1, .type = RAFT_CHANGE, .buf = encoded, .batch = encoded.base};
+        status = bootstrap_write(wal, entry);
+    }
+    if (failed(status)) {
+        raft_free(encoded.base);
+        raft_free(entry);
+        return wrap(status, "begin the log");
+    }
+    wal->term = 1;
+    wal->loaded.term = 1;
+    wal->loaded.entries = entry;
+    wal->loaded.entry_count = 1;
+    return OK;
+}
+
+/* ---- Loading ---- */
+
+void wal_load(struct wal *wal, struct wal_loaded *out)
+{
+    *out = wal->loaded;
+    wal->loaded = (struct wal_loaded){.start_index = wal->loaded.start_index};
+}
+
+void wal_loaded_release(struct wal_loaded *loaded)
+{
+    wal_snapshot_free(loaded->snapshot);
+    for (size_t i = 0; i < loaded->entry_count; i++) {
+        /* Neighbours share a batch. */
+        if (i + 1 == loaded->entry_count ||
+            loaded->entries[i + 1].batch != loaded->entries[i].batch) {
+            raft_free(loaded->entries[i].batch);
+        }
+    }
+    raft_free(loaded->entries);
+    *loaded = (struct wal_loaded){0};
+}
+
+/* ---- Snapshots ---- */
+
+struct status wal_snapshot_put(struct wal *wal, struct wal_request *request,
+                               const struct raft_snapshot *snapshot, unsigned trailing,
+                               wal_done done)
+{
+    if (snapshot->index == 0 || snapshot->term == 0 || snapshot->index < wal->put_index ||
+        (trailing > 0 && snapshot->index >= wal->next_index)) {
+        return fail(STATUS_INVALID,
+                    "snapshot %llu of term %llu: the last one is %llu, the log's end %llu",
+                    snapshot->index, snapshot->term, wal->put_index, wal->next_index - 1);
+    }
+    *request = (struct wal_request){
+        .context = request->context, .done = done, .kind = WAL_SNAPSHOT, .trailing = trailing};
+    struct status status = wal_manifest_encode(snapshot, &request->image);
+    if (failed(status)) {
+        return status;
+    }
+    status = accept_small(wal, request);
+    if (failed(status)) {
+        free(request->image);
+        return wrap(status, "store snapshot %llu", snapshot->index);
+    }
+    wal->put_index = snapshot->index;
+    if (trailing == 0) {
+        wal->next_index = snapshot->index + 1;
+    }
+    return OK;
+}
+
+struct status wal_snapshot_get(struct wal *wal, struct raft_snapshot **out)
+{
+    (void)pthread_mutex_lock(&wal->mutex);
+    struct status status = fail(STATUS_NOT_FOUND, "there is no snapshot yet");
+    if (wal->manifest != NULL) {
+        struct slice bytes = {.data = wal->manifest->bytes, .size = wal->manifest->size};
+        status = wal_manifest_decode(bytes, out);
+    }
+    (void)pthread_mutex_unlock(&wal->mutex);
+    return status;
+}
+
+/* ---- Running and looking ---- */
+
+unsigned wal_pump(struct wal *wal)
+{
+    while (wal_run_queue(wal)) {
+    }
+    return answer_all(wal);
+}
+
+struct status wal_failure(struct wal *wal)
+{
+    (void)pthread_mutex_lock(&wal->mutex);
+    struct status failure = wal->failure;
+    (void)pthread_mutex_unlock(&wal->mutex);
+    return failure;
+}
+
+void wal_stats(struct wal *wal, struct wal_stats *out)
+{
+    (void)pthread_mutex_lock(&wal->mutex);
+    *out = wal->stats;
+    out->last_index = wal->next_index - 1;
+    out->reserve_count = wal->spare_count;
+    (void)pthread_mutex_unlock(&wal->mutex);
+}
+
+/* ---- Open and close ---- */
+
+static void destroy(struct wal *wal)
+{
+    if (wal->file >= 0) {
+        wal->disk->close(wal->disk->context, wal->file);
+    }
+    disk_close(&wal->own_disk);
+    wal_loaded_release(&wal->loaded);
+    wal_files_free(wal->oldest);
+    wal_files_free(wal->spares);
+    free(wal->manifest);
+    (void)pthread_cond_destroy(&wal->work);
+    (void)pthread_cond_destroy(&wal->ready);
+    (void)pthread_mutex_destroy(&wal->mutex);
+    free(wal);
+}
+
+static struct status check_options(const struct wal_options *options)
+{
+    size_t size = options->segment_size;
+    unsigned reserve = options->reserve_count;
+    if (size != 0 &&
+        (size < WAL_SEGMENT_SIZE_MIN || size > WAL_SEGMENT_SIZE_MAX || size % 4096 != 0)) {
+        return fail(STATUS_INVALID, "segment_size %zu: a multiple of 4096 from %u to %u", size,
+                    WAL_SEGMENT_SIZE_MIN, WAL_SEGMENT_SIZE_MAX);
+    }
+    if (reserve != 0 && (reserve < RESERVE_COUNT_MIN || reserve > RESERVE_COUNT_MAX)) {
+        return fail(STATUS_INVALID, "reserve_count %u: %u to %u", reserve, RESERVE_COUNT_MIN,
+                    RESERVE_COUNT_MAX);
+    }
+    return OK;
+}
+
+static struct wal *create(const struct wal_options *options)
+{
+    struct wal *wal = calloc(1, sizeof *wal);
+    if (wal == NULL) {
+        return NULL;
+    }
+    wal->disk = options->disk;
+    wal->segment_size =
+        options->segment_size == 0 ? WAL_SEGMENT_SIZE_DEFAULT : options->segment_size;
+    wal->queue_size_max =
+        options->queue_size_max == 0 ? WAL_QUEUE_SIZE_MAX_DEFAULT : options->queue_size_max;
+    wal->reserve_count =
+        options->reserve_count == 0 ? WAL_RESERVE_COUNT_DEFAULT : options->reserve_count;
+    wal->salt = options->salt;
+    wal->file = -1;
+    wal->queue_end = &wal->queue;
+    wal->done_end = &wal->done;
+    wal->loaded.start_index = 1;
+    (void)pthread_mutex_init(&wal->mutex, NULL);
+    (void)pthread_cond_init(&wal->work, NULL);
+    (void)pthread_cond_init(&wal->ready, NULL);
+    return wal;
+}
+
+static void on_async_freed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static struct status start_thread(struct wal *wal, struct uv_loop_s *loop)
+{
+    uv_async_t *async = malloc(sizeof *async);
+    if (async == NULL) {
+        return fail(STATUS_NO_MEMORY, "start the log's writer");
+    }
+    int error = uv_async_init(loop, async, on_async);
+    if (error != 0) {
+        free(async);
+        return fail(STATUS_IO, "start the log's writer: %s", uv_strerror(error));
+    }
+    async->data = wal;
+    wal->async = async;
+    error = pthread_create(&wal->thread, NULL, thread_main, wal);
+    if (error != 0) {
+        wal->async = NULL;
+        uv_close((uv_handle_t *)async, on_async_freed);
+        return fail_errno(error, "start the log's writer");
+    }
+    wal->threaded = true;
+    return OK;
+}
+
+struct status wal_open(const struct wal_options *options, struct wal **out)
+{
+    struct status status = check_options(options);
+    if (failed(status)) {
+        return status;
+    }
+    struct wal *wal = create(options);
+    if (wal == NULL) {
+        return fail(STATUS_NO_MEMORY, "open the log");
+    }
+    if (wal->disk == NULL) {
+        status = disk_open(options->directory, &wal->own_disk);
+        wal->disk = &wal->own_disk;
+    }
+    if (!failed(status)) {
+        status = wal_recover(wal);
+    }
+    if (!failed(status) && options->loop != NULL) {
+        status = start_thread(wal, options->loop);
+    }
+    if (failed(status)) {
+        destroy(wal);
+        return wrap(status, "open the log");
+    }
+    *out = wal;
+    return OK;
+}
+
+/* The last record, so that damage to those before it is never taken for a torn write. */
+static void write_close(struct wal *wal)
+{
+    if (failed(wal->failure)) {
+        return;
+    }
+    struct status status = wal_stage(wal, &(struct wal_record){.type = WAL_RECORD_CLOSE});
+    if (!failed(status)) {
+        status = wal_sync(wal);
+    }
+    /* Without it the log is as after a crash, which it is made for. */
+    (void)status;
+}
+
+static void finish_close(struct wal *wal)
+{
+    (void)answer_all(wal);
+    void (*closed)(void *context) = wal->closed;
+    void *context = wal->closed_context;
+    write_close(wal);
+    destroy(wal);
+    closed(context);
+}
+
+static void on_async_closed(uv_handle_t *handle)
+{
+    struct wal *wal = handle->data;
+    free(handle);
+    finish_close(wal);
+}
+
+void wal_close(struct wal *wal, void (*closed)(void *context), void *context)
+{
+    if (wal == NULL) {
+        closed(context);
+        return;
+    }
+    wal->closed = closed;
+    wal->closed_context = context;
+    if (wal->async == NULL) {
+        (void)wal_pump(wal);
+        finish_close(wal);
+        return;
+    }
+    (void)pthread_mutex_lock(&wal->mutex);
+    wal->closing = true;
+    (void)pthread_cond_signal(&wal->work);
+    (void)pthread_mutex_unlock(&wal->mutex);
+    (void)pthread_join(wal->thread, NULL);
+    uv_close((uv_handle_t *)wal->async, on_async_closed);
+}
