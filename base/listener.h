@@ -1,0 +1,22 @@
+/*
+ * The inside of a listener, for stream_open.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef LISTENER_H
+#define LISTENER_H
+
+#include "base/stream.h"
+#include "stream_state.h"
+
+struct listener {
+    union stream_socket socket;
+    bool local;
+    listener_on_connection on_connection;
+    void *context;
+    void (*closed)(void *context);
+    void *closed_context;
+    char address[STREAM_ADDRESS_SIZE]; /* As bound; of a UNIX socket the path. */
+};
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * Addresses as text.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "socket_address.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#define PORT_MAX 65535UL
+
+static bool is_port(const char *text)
+{
+    size_t size = strlen(text);
+    return size > 0 && size < sizeof(((struct socket_name *)NULL)->port) &&
+           strspn(text, "0123456789") == size && strtoul(text, NULL, 10) <= PORT_MAX;
+}
+
+struct status socket_name_parse(const char *text, struct socket_name *out)
+{
+    const char *colon = strrchr(text, ':');
+    const char *host = text;
+    const char *end = colon;
+    bool bracketed = colon != NULL && text[0] == '[' && colon > text && colon[-1] == ']';
+    if (bracketed) {
+        host++;
+        end--;
+    }
+    size_t size = colon == NULL ? 0 : (size_t)(end - host);
+    bool ambiguous = !bracketed && size > 0 && memchr(host, ':', size) != NULL;
+    if (size == 0 || size >= sizeof out->host || ambiguous || !is_port(colon + 1)) {
+        return fail(STATUS_INVALID, "\"%.200s\" is not an address: write host:port or [v6]:port",
+                    text);
+    }
+    memcpy(out->host, host, size);
+    out->host[size] = '\0';
+    (void)snprintf(out->port, sizeof out->port, "%s", colon + 1);
+    return OK;
+}
+
+bool socket_name_numeric(const struct socket_name *name, struct sockaddr_storage *out)
+{
+    int port = (int)strtoul(name->port, NULL, 10);
+    memset(out, 0, sizeof *out);
+    return uv_ip4_addr(name->host, port, (struct sockaddr_in *)out) == 0 ||
+           uv_ip6_addr(name->host, port, (struct sockaddr_in6 *)out) == 0;
+}
+
+void socket_address_print(const struct sockaddr_storage *address, char *out, size_t out_size)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+        (void)uv_ip4_name(v4, host, sizeof host);
+        (void)snprintf(out, out_size, "%s:%u", host, (unsigned)ntohs(v4->sin_port));
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+        (void)uv_ip6_name(v6, host, sizeof host);
+        (void)snprintf(out, out_size, "[%s]:%u", host, (unsigned)ntohs(v6->sin6_port));
+    } else {
+        (void)snprintf(out, out_size, "?");
+    }
+}
