@@ -120,6 +120,7 @@ static void begin_end(struct stream *stream)
     stream->state = STREAM_ENDING;
     stream->input = (struct slice){0};
     buffer_release(&stream->held);
+    buffer_release(&stream->early); /* Never opened: it must not go out. */
     (void)uv_timer_start(&stream->timer, on_timer, stream->options.handshake_timeout_ms, 0);
     if (!stream->ended && stream->paused) {
         (void)uv_read_start(&stream->socket.stream, on_alloc, on_received);
