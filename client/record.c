@@ -8,10 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TYPE_SIZE_MAX 16 /* Bytes of our own short words: "quarantined", "generated_from". */
-
 static const struct codec_field observable_fields[] = {
-    CODEC_FIELD(struct record_observable, 1, type, CODEC_TEXT, TYPE_SIZE_MAX),
+    CODEC_FIELD(struct record_observable, 1, type, CODEC_TEXT, RECORD_WORD_SIZE_MAX),
     CODEC_FIELD(struct record_observable, 2, value, CODEC_TEXT, RECORD_KEY_SIZE_MAX),
     CODEC_OPTIONAL(struct record_observable, 3, internal, CODEC_BOOL, 1),
 };
@@ -34,7 +32,7 @@ const struct codec message_delivery_codec =
     CODEC(struct message_delivery, "delivery", delivery_fields);
 
 static const struct codec_field relation_fields[] = {
-    CODEC_FIELD(struct message_relation, 1, relation, CODEC_TEXT, TYPE_SIZE_MAX),
+    CODEC_FIELD(struct message_relation, 1, relation, CODEC_TEXT, RECORD_WORD_SIZE_MAX),
     CODEC_FIELD(struct message_relation, 2, mid, CODEC_U64, RECORD_NUMBER_MAX),
     CODEC_OPTIONAL(struct message_relation, 3, reason, CODEC_TEXT, MESSAGE_TEXT_SIZE_MAX),
 };
@@ -55,9 +53,9 @@ static const struct codec_field message_fields[] = {
     RECORD_FIELD(4, start_ms, CODEC_U64, RECORD_TIME_MAX_MS),
     RECORD_FIELD(5, last_ms, CODEC_U64, RECORD_TIME_MAX_MS),
     RECORD_OPTIONAL(6, complete, CODEC_BOOL, 1),
-    RECORD_FIELD(7, disposition, CODEC_TEXT, TYPE_SIZE_MAX),
+    RECORD_FIELD(7, disposition, CODEC_TEXT, RECORD_WORD_SIZE_MAX),
     RECORD_OPTIONAL(8, response, CODEC_TEXT, MESSAGE_TEXT_SIZE_MAX),
-    RECORD_OPTIONAL(9, direction, CODEC_TEXT, TYPE_SIZE_MAX),
+    RECORD_OPTIONAL(9, direction, CODEC_TEXT, RECORD_WORD_SIZE_MAX),
     RECORD_OPTIONAL(10, icid, CODEC_U64, RECORD_NUMBER_MAX),
     RECORD_OPTIONAL(11, sender, CODEC_TEXT, MESSAGE_ADDRESS_SIZE_MAX),
     RECORD_OPTIONAL(12, recipients, CODEC_TEXTS, MESSAGE_RECIPIENTS_MAX),
@@ -68,9 +66,9 @@ static const struct codec_field message_fields[] = {
     RECORD_OPTIONAL(17, sender_ip, CODEC_TEXT, MESSAGE_TEXT_SIZE_MAX),
     RECORD_OPTIONAL(18, sender_host, CODEC_TEXT, MESSAGE_TEXT_SIZE_MAX),
     RECORD_OPTIONAL(19, sender_host_verified, CODEC_BOOL, 1),
-    RECORD_OPTIONAL(20, sbrs, CODEC_TEXT, TYPE_SIZE_MAX),
+    RECORD_OPTIONAL(20, sbrs, CODEC_TEXT, RECORD_WORD_SIZE_MAX),
     RECORD_OPTIONAL(21, sender_group, CODEC_TEXT, MESSAGE_TEXT_SIZE_MAX),
-    RECORD_OPTIONAL(22, sender_action, CODEC_TEXT, TYPE_SIZE_MAX),
+    RECORD_OPTIONAL(22, sender_action, CODEC_TEXT, RECORD_WORD_SIZE_MAX),
     RECORD_OPTIONAL(23, policy, CODEC_TEXT, MESSAGE_TEXT_SIZE_MAX),
     RECORD_OPTIONAL(24, tls, CODEC_TEXT, MESSAGE_TEXT_SIZE_MAX),
     RECORD_OPTIONAL(25, verdicts, CODEC_TEXTS, MESSAGE_VERDICTS_MAX),

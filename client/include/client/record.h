@@ -4,7 +4,7 @@
  * A record is known by (kind, serial, number, revision): the serial of the appliance, the MID of
  * the message, and the revision, which rises when more of the same message becomes known. The same
  * log gives the same identity and the same bytes, whatever the chunking and however often it is
- * read again, so submitting a record twice is harmless.
+ * read again, so submitting a record twice is harmless: the first one with its identity is kept.
  *
  * One table serves both dialects of base/codec.h: CODEC_TAGS for the stored body, CODEC_NAMES on
  * the RPC.
@@ -30,7 +30,8 @@ enum record_kind {
 };
 
 #define RECORD_SERIAL_SIZE_MAX 64 /* Bytes; appliances print two groups of digits, 33 in all. */
-#define RECORD_NUMBER_MAX ((UINT64_C(1) << 53) - 1)  /* Exact in every JSON reader. */
+#define RECORD_NUMBER_MAX ((UINT64_C(1) << 53) - 1) /* Exact in every JSON reader. */
+#define RECORD_WORD_SIZE_MAX 16 /* Bytes of short words: "quarantined", "generated_from". */
 #define RECORD_TIME_MAX_MS UINT64_C(253402300799999) /* The end of the year 9999. */
 #define RECORD_BODY_SIZE_MAX ((size_t)128 << 10)     /* Bytes of one record, either dialect. */
 
@@ -120,7 +121,8 @@ struct message_delivery {
 };
 
 struct message_relation {
-    struct slice relation; /* "split_into", "split_from", "generated_from" or "rewritten_as". */
+    struct slice relation; /* "split_into", "split_from", "generated_from",
+                              "rewritten_as" or "rewritten_from". */
     uint64_t mid;          /* The other message, of the same appliance. */
     struct slice reason;   /* As logged; may be empty. */
 };
