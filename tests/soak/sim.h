@@ -1,0 +1,238 @@
+/*
+ * A cluster in one process, by seed: guarded rafts over a simulated network, clock and disk.
+ *
+ * Everything random comes from the seed, everything timed from the event queue, so a run repeats
+ * exactly. A crash forgets a node's memory and keeps what its disk had finished, plus a part of
+ * what was under way.
+ *
+ *     soak_main.c   options, one child process a seed, the balance
+ *     sim_run.c     the schedule of faults, healing, and the last checks
+ *     sim_node.c    one node: raft_io, state machine, start and crash
+ *     sim_disk.c    its disk: what survives
+ *     sim_world.c   events, randomness, the network
+ *     sim_check.c   what must hold
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include <raft.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guard.h"
+
+#define SIM_NODES_MAX 7U
+#define SIM_INDEX_MAX 20000U
+#define SIM_PROPOSALS_MAX 20000U
+#define SIM_MESSAGE_SIZE_MAX 1024U /* Bytes of entries the network takes in one message. */
+
+/* The worst thing a run has seen; also the child's exit code. */
+enum verdict {
+    VERDICT_GOOD = 0,
+    VERDICT_UNSETTLED, /* Healed, and yet no agreement in time. */
+    VERDICT_CRASHED,   /* A node did what would crash or stop a real one. */
+    VERDICT_ANSWER,    /* A proposal answered twice, wrongly or never. */
+    VERDICT_LOST,      /* An acknowledged proposal is gone. */
+    VERDICT_DIVERGED,  /* Two state machines differ at one index. */
+    VERDICT_COUNT,
+};
+
+struct sim_options {
+    unsigned node_count;
+    unsigned guard_disabled; /* Bits of enum guard_rule. */
+    bool guarded;            /* False: libraft on the bare io, no guard at all. */
+    bool members;            /* Change roles and remove and add nodes, too. */
+    bool trace;
+    unsigned steps;
+};
+
+struct sim_entry {
+    raft_term term;
+    unsigned short type;
+    size_t size;
+    void *data;
+};
+
+struct sim_image {    /* A snapshot on disk. */
+    raft_index index; /* 0: none. */
+    raft_term term;
+    raft_index configuration_index;
+    struct raft_buffer configuration; /* libraft's format. */
+    raft_index applied; /* Of the last command in it: barriers and changes come after. */
+    uint64_t digest;
+};
+
+enum disk_kind { DISK_APPEND, DISK_TRUNCATE, DISK_PUT };
+
+struct disk_op {
+    enum disk_kind kind;
+    bool fails; /* Injected. */
+    struct raft_io_append *append;
+    raft_io_append_cb append_done;
+    struct raft_io_snapshot_put *put;
+    raft_io_snapshot_put_cb put_done;
+    struct sim_entry *entries;
+    unsigned count;
+    raft_index index;
+    unsigned trailing;
+    bool replaces; /* An installed snapshot: the log is cut whole. */
+    struct sim_image image;
+};
+
+struct sim_disk { /* Survives a crash. */
+    raft_term term;
+    raft_id voted_for;
+    struct sim_entry *entries;
+    size_t count;
+    raft_index start; /* Index of entries[0]. */
+    struct sim_image image;
+    uint64_t free_at_ms; /* It does one thing after the other. */
+    unsigned slow_ms;    /* The longest that one thing takes. */
+    bool fails_next;     /* The next append fails ... */
+    bool poisoned;       /* ... and all that is written after it, until the next start. */
+};
+
+struct world;
+
+struct sim_node {
+    struct world *world;
+    unsigned number;
+    raft_id id;
+    char address[16];
+    bool alive;
+    bool paused;
+    bool removed_once; /* Was taken out of the configuration at some time. */
+    unsigned life;     /* Counts starts and crashes: events of another life are void. */
+    struct raft *raft;
+    struct raft_io io; /* Below the guard. */
+    struct raft_fsm fsm;
+    struct guard *guard;
+    raft_io_tick_cb tick;
+    raft_io_recv_cb recv;
+    unsigned tick_ms;
+    struct sim_disk disk;
+    raft_index applied;
+    uint64_t digest;
+};
+
+enum event_kind {
+    EVENT_TICK,
+    EVENT_DISK,
+    EVENT_DELIVER,
+    EVENT_SENT,
+    EVENT_WORK,
+    EVENT_SNAPSHOT_GET,
+    EVENT_FATAL,
+};
+
+struct event {
+    uint64_t at_ms;
+    uint64_t sequence;
+    enum event_kind kind;
+    unsigned node;
+    unsigned life;
+    void *payload;
+};
+
+struct flight { /* A message on the way. */
+    struct raft_message message;
+    unsigned from;
+};
+
+struct sim_proposal {
+    struct raft_apply request;
+    struct world *world;
+    uint64_t value;
+    unsigned node;
+    unsigned life;
+    unsigned answers;
+    bool proposed;
+};
+
+struct temper { /* What kind of weather this seed has. */
+    unsigned latency_max_ms;
+    unsigned loss_percent;
+    unsigned duplicate_percent;
+    unsigned reorder_percent;
+    unsigned crash_weight;
+    unsigned snapshot_threshold;
+    unsigned snapshot_trailing;
+    unsigned voters; /* At the start; the others are standby. */
+    bool disk_fails;
+    bool hunts_leader; /* Faults prefer the leader. */
+};
+
+struct world {
+    struct sim_options options;
+    struct temper temper;
+    uint64_t random;
+    uint64_t now_ms;
+    uint64_t sequence;
+    struct event *heap;
+    size_t heap_count;
+    size_t heap_capacity;
+    struct event *stalled; /* Of paused nodes. */
+    size_t stalled_count;
+    size_t stalled_capacity;
+    struct sim_node nodes[SIM_NODES_MAX];
+    bool cut[SIM_NODES_MAX][SIM_NODES_MAX];
+    uint64_t delivered_ms[SIM_NODES_MAX][SIM_NODES_MAX];
+
+    uint64_t values[SIM_INDEX_MAX];  /* The first one applied at each index, 0 if none. */
+    uint64_t digests[SIM_INDEX_MAX]; /* After it. */
+    raft_index acknowledged;         /* The highest index answered with success. */
+    struct sim_proposal proposals[SIM_PROPOSALS_MAX];
+    size_t proposal_count;
+    size_t acknowledged_count;
+    size_t snapshots_installed;
+    enum verdict verdict;
+    char reason[200];
+};
+
+/* sim_world.c */
+uint64_t world_random(struct world *world);
+unsigned world_between(struct world *world, unsigned low, unsigned high); /* Both included. */
+bool world_chance(struct world *world, unsigned percent);
+void world_push(struct world *world, uint64_t at_ms, enum event_kind kind, unsigned node,
+                void *payload);
+void world_run_until(struct world *world, uint64_t until_ms);
+void world_unpause(struct world *world, unsigned node);
+void world_say(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3);
+int world_send(struct sim_node *from, struct raft_io_send *request,
+               const struct raft_message *message, raft_io_send_cb callback);
+void world_deliver(struct sim_node *to, struct flight *flight);
+void world_sent(struct sim_node *from, void *payload);
+
+/* sim_disk.c */
+void disk_submit(struct sim_node *node, struct disk_op *op);
+void disk_finish(struct sim_node *node, struct disk_op *op);
+void disk_crash(struct sim_node *node, struct disk_op **ops, size_t count);
+int disk_load(struct sim_node *node, raft_term *term, raft_id *voted_for,
+              struct raft_snapshot **snapshot, raft_index *start_index,
+              struct raft_entry *entries[], size_t *count);
+struct raft_snapshot *disk_snapshot(const struct sim_node *node);
+
+/* sim_node.c */
+void node_start(struct sim_node *node);
+void node_crash(struct sim_node *node);
+void node_event(struct sim_node *node, const struct event *event);
+void node_propose(struct sim_node *node, unsigned count);
+bool node_leads(const struct sim_node *node);
+
+/* sim_check.c */
+void check_fail(struct world *world, enum verdict verdict, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void check_applied(struct sim_node *node, raft_index index, uint64_t value);
+void check_restored(struct sim_node *node);
+void check_answer(struct sim_proposal *proposal, int status);
+size_t check_unanswered(const struct world *world);
+void check_end(struct world *world);
+const char *verdict_name(enum verdict verdict);
+
+/* sim_run.c */
+enum verdict sim_run(struct world *world, const struct sim_options *options, uint64_t seed);
+
+#endif

@@ -1,0 +1,373 @@
+/*
+ * One run: some minutes of bad weather by seed, then healing, then the last checks.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raft_view.h"
+#include "sim.h"
+
+static unsigned any_node(struct world *world)
+{
+    return world_between(world, 0, world->options.node_count - 1);
+}
+
+/* The leader, in a seed that hunts it; otherwise anyone. */
+static unsigned victim(struct world *world)
+{
+    if (world->temper.hunts_leader && world_chance(world, 70)) {
+        for (unsigned i = 0; i < world->options.node_count; i++) {
+            if (node_leads(&world->nodes[i])) {
+                return i;
+            }
+        }
+    }
+    return any_node(world);
+}
+
+static void act_propose(struct world *world)
+{
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        if (node_leads(&world->nodes[i])) {
+            node_propose(&world->nodes[i], world_between(world, 1, 5));
+        }
+    }
+}
+
+static void act_crash(struct world *world)
+{
+    struct sim_node *node = &world->nodes[victim(world)];
+    if (node->alive) {
+        node_crash(node);
+    }
+}
+
+static void act_restart(struct world *world)
+{
+    struct sim_node *node = &world->nodes[any_node(world)];
+    if (!node->alive) {
+        node_start(node);
+    }
+}
+
+static void act_cut(struct world *world)
+{
+    unsigned from = any_node(world);
+    unsigned to = any_node(world);
+    if (from == to) {
+        return;
+    }
+    world->cut[from][to] = true;
+    world->cut[to][from] = world->cut[to][from] || world_chance(world, 50);
+    world_say(world, "cut %u to %u%s", from, to, world->cut[to][from] ? ", both ways" : "");
+}
+
+static void act_mend(struct world *world)
+{
+    unsigned from = any_node(world);
+    unsigned to = any_node(world);
+    world->cut[from][to] = false;
+    world->cut[to][from] = false;
+}
+
+static void act_isolate(struct world *world)
+{
+    unsigned number = victim(world);
+    world_say(world, "isolate %u", number);
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        world->cut[number][i] = i != number;
+        world->cut[i][number] = i != number;
+    }
+}
+
+static void act_mend_all(struct world *world)
+{
+    memset(world->cut, 0, sizeof world->cut);
+}
+
+static void act_pause(struct world *world)
+{
+    unsigned number = victim(world);
+    if (world->nodes[number].paused) {
+        world_unpause(world, number);
+    } else if (world->nodes[number].alive) {
+        world_say(world, "pause %u", number);
+        world->nodes[number].paused = true;
+    }
+}
+
+static void act_unpause_all(struct world *world)
+{
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        world_unpause(world, i);
+    }
+}
+
+static void act_disk(struct world *world)
+{
+    struct sim_disk *disk = &world->nodes[any_node(world)].disk;
+    disk->slow_ms = world_chance(world, 33) ? 150 : 5;
+    disk->fails_next = world->temper.disk_fails && world_chance(world, 50);
+}
+
+static void transfer_on_done(struct raft_transfer *request)
+{
+    memset(request, 0xDB, sizeof *request); /* A late use of it must not go unseen. */
+    free(request);
+}
+
+static void act_transfer(struct world *world)
+{
+    struct sim_node *node = &world->nodes[victim(world)];
+    struct raft_transfer *request = calloc(1, sizeof *request);
+    if (request == NULL) {
+        abort();
+    }
+    if (!node_leads(node) || raft_transfer(node->raft, request, 0, transfer_on_done) != 0) {
+        free(request);
+        return;
+    }
+    world_say(world, "node %u hands over", node->number);
+    if (node->guard != NULL) {
+        guard_poll(node->guard);
+    }
+}
+
+static void change_on_done(struct raft_change *request, int status)
+{
+    (void)status;
+    free(request);
+}
+
+/* One random change, within what the room allows: by a leader whose barrier is applied. */
+static int change(struct sim_node *node, struct raft_change *request)
+{
+    struct world *world = node->world;
+    struct raft *raft = node->raft;
+    struct sim_node *other = &world->nodes[any_node(world)];
+    unsigned at = raft_view_server(raft, other->id);
+    if (at == raft->configuration.n) {
+        world_say(world, "node %u adds %u", node->number, other->number);
+        return raft_add(raft, request, other->id, other->address, change_on_done);
+    }
+    bool is_voter = raft->configuration.servers[at].role == RAFT_VOTER;
+    if (is_voter && (raft_view_voters(raft) == 1 || other == node)) {
+        return RAFT_CANTCHANGE;
+    }
+    if (is_voter || world_chance(world, 20)) {
+        if (!is_voter && world_chance(world, 50)) {
+            world_say(world, "node %u removes %u", node->number, other->number);
+            return raft_remove(raft, request, other->id, change_on_done);
+        }
+        int role = is_voter ? RAFT_STANDBY : RAFT_SPARE;
+        world_say(world, "node %u makes %u role %d", node->number, other->number, role);
+        return raft_assign(raft, request, other->id, role, change_on_done);
+    }
+    world_say(world, "node %u makes %u a voter", node->number, other->number);
+    return raft_assign(raft, request, other->id, RAFT_VOTER, change_on_done);
+}
+
+static void act_change(struct world *world)
+{
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        struct sim_node *node = &world->nodes[i];
+        bool may = node_leads(node) && (node->guard == NULL || guard_is_ready(node->guard));
+        if (!may) {
+            continue;
+        }
+        struct raft_change *request = calloc(1, sizeof *request);
+        if (request == NULL) {
+            abort();
+        }
+        if (change(node, request) != 0) {
+            free(request);
+        }
+        if (node->guard != NULL) {
+            guard_poll(node->guard);
+        }
+    }
+}
+
+static const struct act {
+    unsigned weight;
+    void (*run)(struct world *world);
+} acts[] = {
+    {50, act_propose}, {6, act_cut},   {9, act_mend},        {3, act_isolate}, {4, act_mend_all},
+    {10, act_restart}, {3, act_pause}, {2, act_unpause_all}, {3, act_disk},    {2, act_transfer},
+};
+
+static void act(struct world *world)
+{
+    unsigned total = world->temper.crash_weight + (world->options.members ? 6 : 0);
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
+        total += acts[i].weight;
+    }
+    unsigned drawn = world_between(world, 1, total);
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
+        if (drawn <= acts[i].weight) {
+            acts[i].run(world);
+            return;
+        }
+        drawn -= acts[i].weight;
+    }
+    if (drawn <= world->temper.crash_weight) {
+        act_crash(world);
+    } else {
+        act_change(world);
+    }
+}
+
+static void draw_temper(struct world *world)
+{
+    bool wild = world_chance(world, 40); /* A network that TCP would not be. */
+    world->temper = (struct temper){
+        .latency_max_ms = world_between(world, 2, 30),
+        .loss_percent = wild ? world_between(world, 0, 10) : 0,
+        .duplicate_percent = wild ? world_between(world, 0, 10) : 0,
+        .reorder_percent = wild ? world_between(world, 0, 30) : 0,
+        .crash_weight = world_between(world, 0, 8),
+        .snapshot_threshold = world_between(world, 15, 120),
+        .snapshot_trailing = world_between(world, 1, 30),
+        .disk_fails = world_chance(world, 20),
+        .voters = world->options.members ? world_between(world, 1, world->options.node_count)
+                                         : world->options.node_count,
+        .hunts_leader = world_chance(world, 40),
+    };
+}
+
+static void heal(struct world *world)
+{
+    world_say(world, "heal");
+    act_mend_all(world);
+    act_unpause_all(world);
+    world->temper.loss_percent = 0;
+    world->temper.duplicate_percent = 0;
+    world->temper.reorder_percent = 0;
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        world->nodes[i].disk.slow_ms = 5;
+        world->nodes[i].disk.fails_next = false;
+    }
+}
+
+/* Let time pass, with whoever is down started again: a poisoned disk may show after healing. */
+static void run_healed(struct world *world, unsigned time_ms)
+{
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        if (!world->nodes[i].alive) {
+            node_start(&world->nodes[i]);
+        }
+    }
+    world_run_until(world, world->now_ms + time_ms);
+}
+
+/* Is this node one that the present leader replicates to? */
+static bool is_served(const struct world *world, const struct sim_node *node)
+{
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        const struct sim_node *leader = &world->nodes[i];
+        if (!node_leads(leader)) {
+            continue;
+        }
+        unsigned at = raft_view_server(leader->raft, node->id);
+        return at < leader->raft->configuration.n &&
+               leader->raft->configuration.servers[at].role != RAFT_SPARE;
+    }
+    return true;
+}
+
+static bool is_settled(const struct world *world)
+{
+    raft_index highest = 0;
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        highest = world->nodes[i].applied > highest ? world->nodes[i].applied : highest;
+    }
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        const struct sim_node *node = &world->nodes[i];
+        if (!node->alive || (node->applied != highest && is_served(world, node))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void say_state(struct world *world)
+{
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        const struct raft *raft = world->nodes[i].raft;
+        world_say(world,
+                  "node %u state %u term %llu commit %llu applied %llu stored %llu voters %u", i,
+                  raft->state, raft->current_term, raft->commit_index, raft->last_applied,
+                  raft->last_stored, raft_view_voters(raft));
+    }
+}
+
+/* Run until all agree and every proposal is answered; false if that takes too long. */
+static bool wait_settled(struct world *world)
+{
+    for (unsigned i = 0; i < 600 && world->verdict == VERDICT_GOOD; i++) {
+        if (is_settled(world) && check_unanswered(world) == 0) {
+            return true;
+        }
+        run_healed(world, 100);
+    }
+    return world->verdict != VERDICT_GOOD;
+}
+
+static void settle(struct world *world)
+{
+    for (unsigned i = 0; i < 40 && world->verdict == VERDICT_GOOD; i++) {
+        run_healed(world, 100);
+        act_propose(world);
+    }
+    bool agreed = wait_settled(world);
+    size_t answered = world->acknowledged_count;
+    for (unsigned i = 0; i < 50 && world->acknowledged_count == answered; i++) {
+        act_propose(world);
+        run_healed(world, 200);
+    }
+    bool lives = world->acknowledged_count > answered && wait_settled(world);
+    say_state(world);
+    if (!agreed) {
+        check_fail(world, VERDICT_UNSETTLED, "no agreement a minute after healing");
+    } else if (!lives) {
+        check_fail(world, VERDICT_UNSETTLED, "a healed cluster answers no proposal");
+    }
+}
+
+enum verdict sim_run(struct world *world, const struct sim_options *options, uint64_t seed)
+{
+    world->options = *options;
+    world->random = seed;
+    draw_temper(world);
+    for (unsigned i = 0; i < options->node_count; i++) {
+        struct sim_node *node = &world->nodes[i];
+        node->world = world;
+        node->number = i;
+        node->id = i + 1;
+        (void)snprintf(node->address, sizeof node->address, "%u", i + 1);
+        node->disk.slow_ms = world_chance(world, 25) ? 80 : 8;
+    }
+    for (unsigned i = 0; i < options->node_count; i++) {
+        node_start(&world->nodes[i]);
+    }
+    /* Bare libraft crashes often: what it does then is restart, and the run goes on. */
+    for (unsigned i = 0; i < options->steps && world->verdict <= VERDICT_CRASHED; i++) {
+        world_run_until(world, world->now_ms + world_between(world, 1, 60));
+        act(world);
+        if (world->verdict == VERDICT_CRASHED && options->guarded) {
+            break;
+        }
+    }
+    if (world->verdict != VERDICT_GOOD) {
+        return world->verdict;
+    }
+    heal(world);
+    settle(world);
+    if (world->verdict == VERDICT_GOOD && !options->members) {
+        check_end(world);
+    }
+    return world->verdict;
+}
