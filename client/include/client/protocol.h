@@ -27,17 +27,45 @@
 #define RPC_PROTOCOL_VERSION 1
 #define RPC_FRAME_SIZE_MAX (1U << 20U) /* Bytes of one message; a longer one ends the connection. */
 #define RPC_DEPTH_MAX 10               /* Containers within each other. */
-#define RPC_VALUES_MAX 65536           /* Values in one message. */
+#define RPC_VALUES_MAX 131072          /* Values in one message: some 1000 records of 100 each. */
 #define RPC_METHOD_SIZE_MAX 48         /* Bytes of a method's name. */
 #define RPC_DEADLINE_DEFAULT_MS 10000U
 #define RPC_DEADLINE_MAX_MS 120000U
 #define RPC_RECORDS_MAX 1000 /* In one records.submit. */
 #define RPC_LIST_MAX 1000    /* Rows of one answer; page on with the field the method names. */
 
+/* Sizes of texts and bytes, in bytes, and counts; those of the domain are the state's own. */
+#define RPC_NAME_SIZE_MAX 64         /* Nodes, operators, credentials, clusters, feeds, versions. */
+#define RPC_WORD_SIZE_MAX 32         /* One of a few words: a role, a state, a region. */
+#define RPC_ID_SIZE_MAX 128          /* Cloud ids, and ids of records. */
+#define RPC_EXTERNAL_ID_SIZE_MAX 256 /* What a record is called in the cloud. */
+#define RPC_ADDRESS_SIZE_MAX 127     /* host:port */
+#define RPC_ACTOR_SIZE_MAX 128       /* "uid 0 (root)", an operator, a node. */
+#define RPC_TEXT_SIZE_MAX 512        /* A sentence: comments, reasons, errors. */
+#define RPC_SCOPES_SIZE_MAX 4096     /* Scopes, separated by a space. */
+#define RPC_PEM_SIZE_MAX 32768       /* A certificate with those that issued it. */
+#define RPC_SIGNATURE_SIZE_MAX 128   /* ECDSA on P-256: at most 72. */
+#define RPC_SECRET_SIZE 32           /* A join secret, the cluster key. */
+#define RPC_PASSWORD_SIZE_MAX 512    /* Of an API client. */
+#define RPC_REGISTRATION_TOKEN_SIZE_MAX                                                            \
+    64                              /* 32 in fact; the node says what is wrong with others. */
+#define RPC_TOKEN_ID_SIZE 16        /* Hexadecimal digits. */
+#define RPC_FINGERPRINT_SIZE_MAX 64 /* Hexadecimal digits of a SHA-256. */
+#define RPC_DIGEST_SIZE_MAX 96      /* An index, a colon, hexadecimal digits. */
+#define RPC_FORWARD_SIZE_MAX (RPC_FRAME_SIZE_MAX - 4096U) /* A forwarded call fits one frame. */
+#define RPC_MEMBERS_MAX 100                               /* 50, and those that were removed. */
+#define RPC_PROBLEMS_MAX 64
+#define RPC_CREDENTIALS_MAX 16
+#define RPC_FEATURES_MAX 16         /* Of one credential. */
+#define RPC_TOKEN_TTL_MAX_S 604800U /* A week. */
+#define RPC_OPERATOR_DAYS_MAX 825U
+#define RPC_ERROR_SIZE_MAX 512 /* Bytes of an error's message. */
+
 /*
  * Errors on the wire. Numbers are stable; clients branch on them, people read the message, which
  * says why and what helps. RPC_REFUSED + n carries refusal n of the state (its stable name stands
- * in the message in brackets: "[registered] ...").
+ * in the message in brackets: "[registered] ..."). Where something helps, the message says so after a
+ * newline: "[registered] node b is registered on its own\nRun `muster registration deregister` ...".
  */
 enum rpc_error {
     RPC_OK = 0,
@@ -606,6 +634,7 @@ struct rpc_method_row {
     enum rpc_role role; /* Least one; deny by default. */
     enum rpc_routing routing;
     bool secret_params;  /* Never traced; wiped after use. */
+    bool secret_result;  /* The same. */
     const char *summary; /* One sentence. */
 };
 
@@ -613,6 +642,12 @@ extern const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT];
 
 const char *rpc_role_name(enum rpc_role role);
 const char *rpc_routing_name(enum rpc_routing routing);
+
+/*
+ * Whether a caller of that role may call the method. Roles from viewer to admin are each worth the
+ * ones below; a peer is none of them: it may forward a call, and compare digests, and nothing else.
+ */
+bool rpc_role_allows(enum rpc_role caller, enum rpc_method method);
 
 /* RPC_METHOD_COUNT if there is none of that name. */
 enum rpc_method rpc_method_find(struct slice name);
