@@ -362,8 +362,8 @@ static struct status decode_message(const struct decoder *decoder, const struct 
     return check_complete(codec, seen);
 }
 
-struct status codec_decode(const struct codec *codec, enum codec_dialect dialect,
-                           struct slice input, struct arena *arena, void *out)
+struct status codec_decode_next(const struct codec *codec, enum codec_dialect dialect,
+                                struct slice *input, struct arena *arena, void *out)
 {
     static const struct skim_limits limits = {
         .size_max = CODEC_SIZE_MAX,
@@ -371,19 +371,16 @@ struct status codec_decode(const struct codec *codec, enum codec_dialect dialect
         .values_max = CODEC_VALUES_MAX,
     };
     size_t size = 0;
-    enum skim_result skimmed = skim_value(input, &limits, &size);
+    enum skim_result skimmed = skim_value(*input, &limits, &size);
     if (skimmed != SKIM_COMPLETE) {
         return fail(STATUS_INVALID, "%s is %s", codec->name, skim_explain(skimmed));
-    }
-    if (size != input.size) {
-        return fail(STATUS_INVALID, "%s is followed by %zu bytes", codec->name, input.size - size);
     }
 
     msgpack_unpacked unpacked;
     msgpack_unpacked_init(&unpacked);
     size_t offset = 0;
     struct status status;
-    msgpack_unpack_return rv = msgpack_unpack_next(&unpacked, input.data, input.size, &offset);
+    msgpack_unpack_return rv = msgpack_unpack_next(&unpacked, input->data, size, &offset);
     if (rv == MSGPACK_UNPACK_SUCCESS) {
         const struct decoder decoder = {.dialect = dialect, .arena = arena};
         status = decode_message(&decoder, codec, &unpacked.data, out);
@@ -393,5 +390,19 @@ struct status codec_decode(const struct codec *codec, enum codec_dialect dialect
         status = fail(STATUS_INVALID, "%s is not MessagePack", codec->name);
     }
     msgpack_unpacked_destroy(&unpacked);
+    if (!failed(status)) {
+        input->data = (const char *)input->data + size;
+        input->size -= size;
+    }
+    return status;
+}
+
+struct status codec_decode(const struct codec *codec, enum codec_dialect dialect,
+                           struct slice input, struct arena *arena, void *out)
+{
+    struct status status = codec_decode_next(codec, dialect, &input, arena, out);
+    if (!failed(status) && input.size > 0) {
+        return fail(STATUS_INVALID, "%s is followed by %zu bytes", codec->name, input.size);
+    }
     return status;
 }

@@ -123,4 +123,8 @@ MUST_USE struct status codec_encode(const struct codec *codec, enum codec_dialec
 MUST_USE struct status codec_decode(const struct codec *codec, enum codec_dialect dialect,
                                     struct slice input, struct arena *arena, void *out);
 
+/* The same for the first map of `*input`, which is moved past it; what follows is not looked at. */
+MUST_USE struct status codec_decode_next(const struct codec *codec, enum codec_dialect dialect,
+                                         struct slice *input, struct arena *arena, void *out);
+
 #endif

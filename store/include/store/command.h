@@ -33,9 +33,12 @@
 #define STORE_HASH_SIZE 32          /* SHA-256. */
 #define STORE_RECORD_ID_SIZE_MAX 128
 #define STORE_RECORD_SIZE_MAX 65536 /* The body of one record. */
+#define STORE_KEY_SIZE_MAX 2048     /* The value of one search key. */
+#define STORE_KEY_KIND_MAX 255      /* Kinds of records and of search keys. */
 #define STORE_RECORD_KEYS_MAX 256   /* Search keys of one record. */
 #define STORE_RECORDS_MAX 1000      /* Records in one command. */
 #define STORE_REJECTS_MAX 2000      /* Refused entities in one export_advance. */
+#define STORE_TRIM_MAX 10000        /* Sequences that one records_trim passes. */
 #define STORE_MEMBERS_MAX 50
 #define STORE_CREDENTIALS_MAX 16
 #define STORE_TOKENS_MAX 64 /* Join tokens that exist at once. */
@@ -79,7 +82,10 @@ enum command_type {
     COMMAND_CLOUD_PAUSE = 27,
     COMMAND_OPERATOR_PUT = 28,
     COMMAND_OPERATOR_REMOVE = 29,
+    COMMAND_REGISTRATION_HAND_OVER = 30,
 };
+
+#define COMMAND_TYPE_COUNT 31 /* One above the highest type. */
 
 /* ---- The cluster and its members ---- */
 
@@ -121,7 +127,8 @@ struct cluster_form {
 };
 
 /* A standalone node locks itself (JOINING) before it asks a cluster, or unlocks (STANDALONE).
- * Refused while a registration exists or is in doubt, and in a cluster. */
+ * Locking is refused while a registration exists or is in doubt, and in a cluster; a FAILED
+ * registration, of which nothing exists in the cloud, becomes ENABLED by it. */
 struct standing_set {
     uint64_t standing;
 };
@@ -209,7 +216,8 @@ struct registration_note {
     uint64_t next_try_ms; /* Wall clock; 0 if none is due. */
 };
 
-/* An answer of an older epoch is refused and changes nothing. */
+/* An answer of an older epoch is refused and changes nothing. Once REGISTERED, the same device's
+ * answer renews certificate and not_after_ms. */
 struct registration_complete {
     uint64_t epoch;
     struct slice device_id;
@@ -222,6 +230,14 @@ struct registration_fail {
     uint64_t epoch;
     struct slice code;  /* The cloud's, e.g. "token_expired". */
     struct slice error; /* One sentence and the remedy. */
+};
+
+/* `cluster leave --hand-over NODE`: another member becomes the machine of a finished registration,
+ * so that the present one may leave. The epoch, device and key stay. */
+struct registration_hand_over {
+    uint64_t epoch;
+    uint64_t node_id;    /* The new machine; must be a member. */
+    struct slice serial; /* Its serial, as a check. */
 };
 
 struct deregistration_begin {
@@ -284,8 +300,10 @@ struct records_put {
     struct codec_list records; /* Of struct record_put; 1 to STORE_RECORDS_MAX. */
 };
 
-/* Delivered records below `sequence` are dropped from the store (retention). Undelivered ones and
- * dead letters stay, whatever is asked. */
+/* Delivered and discarded records below `sequence` are dropped from the store (retention), with
+ * their identity: such a record, offered again, is new. Undelivered ones and dead letters stay,
+ * whatever is asked. One command passes at most STORE_TRIM_MAX sequences; the outcome's value is
+ * how many it passed: as long as that is STORE_TRIM_MAX, propose the same once more. */
 struct records_trim {
     uint64_t sequence;
 };
@@ -379,6 +397,7 @@ struct command {
         struct cloud_pause cloud_pause;
         struct operator_put operator_put;
         struct operator_remove operator_remove;
+        struct registration_hand_over registration_hand_over;
     } body;
 };
 

@@ -38,7 +38,7 @@ struct store_options {
 /* Outcome of one command: as struct outcome of consensus.h, which this room does not know. */
 struct apply_outcome {
     uint32_t refusal; /* enum refusal */
-    uint32_t value;   /* records_put: new records. Otherwise 0. */
+    uint32_t value;   /* records_put: new records. records_trim: sequences passed. Otherwise 0. */
 };
 
 /* STATUS_IO, STATUS_CORRUPT (with the file), STATUS_FULL, STATUS_INVALID (newer format), NO_MEMORY. */
@@ -92,6 +92,8 @@ MUST_USE struct status store_image_install(struct store *store, const char *path
                                            uint64_t index_min);
 
 /* ---- Queries ---- */
+
+#define STORE_PAGE_MAX 10000 /* Items of one answer; a higher count_max is taken as this. */
 
 struct cluster_view {
     struct slice cluster_id;
@@ -203,6 +205,7 @@ enum record_fate {
     RECORD_PENDING,
     RECORD_DELIVERED,
     RECORD_DEAD,
+    RECORD_DISCARDED, /* A dead letter that an operator gave up; stays until it is trimmed. */
 };
 
 struct record_view {
@@ -223,7 +226,7 @@ MUST_USE struct status store_outbox(struct store *store, struct arena *arena, ui
                                     size_t count_max, size_t size_max, struct codec_list *out);
 
 struct record_search {
-    struct index_key key;    /* kind 0: any record. */
+    struct index_key key;     /* kind 0: any record. */
     uint64_t since_ms;        /* On observed_at_ms; 0 from the beginning. */
     uint64_t until_ms;        /* 0 to the end. */
     uint64_t before_sequence; /* Newest first, below this; 0 from the newest. For paging. */
@@ -269,6 +272,7 @@ struct audit_view {
     struct slice target;  /* What it was done to: a name, an id; never a secret. */
     struct slice outcome; /* "done" or refusal_name(). */
     struct slice comment;
+    struct slice evidence;         /* member_admit: the joiner's signed statement. */
     uint8_t hash[STORE_HASH_SIZE]; /* SHA-256 over the line before's hash and this line. */
 };
 

@@ -1,0 +1,78 @@
+/*
+ * What each command does to the store.
+ *
+ * Every function here is a function of the transaction, the stamp and the command alone, so that
+ * all replicas come to the same state (S2). Each checks first and writes after: a refusal has
+ * written nothing (S3).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef STORE_APPLY_H
+#define STORE_APPLY_H
+
+#include "store/command.h"
+#include "store/store.h"
+#include "txn.h"
+
+/* What apply needs beside the command. */
+struct apply {
+    struct txn *txn;
+    const struct stamp *stamp;
+    uint64_t outbox_max;
+    uint32_t value; /* For the outcome. */
+};
+
+/* Apply one command; a failure is latched in the transaction. */
+void apply_command(struct txn *txn, uint64_t index, uint64_t outbox_max,
+                   const struct command *command, struct apply_outcome *out);
+
+/* In apply_cluster.c. */
+enum refusal apply_cluster_init(struct apply *apply, const struct cluster_init *init);
+enum refusal apply_cluster_form(struct apply *apply, const struct cluster_form *form);
+enum refusal apply_standing_set(struct apply *apply, const struct standing_set *set);
+enum refusal apply_join_token_create(struct apply *apply, const struct join_token_create *create);
+enum refusal apply_join_token_revoke(struct apply *apply, const struct join_token_revoke *revoke);
+
+/* In apply_member.c. */
+enum refusal apply_member_admit(struct apply *apply, const struct member_admit *admit);
+enum refusal apply_member_set(struct apply *apply, const struct member_set *set);
+enum refusal apply_member_remove(struct apply *apply, const struct member_remove *remove);
+
+/* In apply_registration.c. */
+enum refusal apply_registration_enable(struct apply *apply,
+                                       const struct registration_enable *enable);
+enum refusal apply_registration_disable(struct apply *apply);
+enum refusal apply_registration_begin(struct apply *apply, const struct registration_begin *begin);
+enum refusal apply_registration_note(struct apply *apply, const struct registration_note *note);
+enum refusal apply_registration_complete(struct apply *apply,
+                                         const struct registration_complete *complete);
+enum refusal apply_registration_fail(struct apply *apply, const struct registration_fail *failure);
+enum refusal apply_registration_hand_over(struct apply *apply,
+                                          const struct registration_hand_over *hand_over);
+enum refusal apply_deregistration_begin(struct apply *apply,
+                                        const struct deregistration_begin *begin);
+enum refusal apply_deregistration_complete(struct apply *apply,
+                                           const struct deregistration_complete *complete);
+
+/* In apply_credential.c. */
+enum refusal apply_credential_put(struct apply *apply, const struct credential_put *put);
+enum refusal apply_credential_verified(struct apply *apply,
+                                       const struct credential_verified *verified);
+enum refusal apply_credential_select(struct apply *apply, const struct credential_select *select);
+enum refusal apply_credential_remove(struct apply *apply, const struct credential_remove *remove);
+enum refusal apply_operator_put(struct apply *apply, const struct operator_put *put);
+enum refusal apply_operator_remove(struct apply *apply, const struct operator_remove *remove);
+
+/* In apply_records.c. */
+enum refusal apply_records_put(struct apply *apply, const struct records_put *put);
+enum refusal apply_records_trim(struct apply *apply, const struct records_trim *trim);
+
+/* In apply_export.c. */
+enum refusal apply_export_advance(struct apply *apply, const struct export_advance *advance);
+enum refusal apply_export_pause(struct apply *apply, const struct export_pause *pause);
+enum refusal apply_cloud_pause(struct apply *apply, const struct cloud_pause *pause);
+enum refusal apply_dead_letter_retry(struct apply *apply, const struct dead_letter_retry *retry);
+enum refusal apply_dead_letter_discard(struct apply *apply,
+                                       const struct dead_letter_discard *discard);
+
+#endif

@@ -1,0 +1,285 @@
+/*
+ * Writing and verifying audit lines.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "audit.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command_fields.h"
+#include "rows.h"
+
+static const struct codec_field audit_fields[] = {
+    CODEC_FIELD(struct audit_view, 1, sequence, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct audit_view, 2, index, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct audit_view, 3, at_ms, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct audit_view, 4, actor, CODEC_TEXT, STORE_ACTOR_SIZE_MAX),
+    CODEC_OPTIONAL(struct audit_view, 5, origin, CODEC_TEXT, STORE_ACTOR_SIZE_MAX),
+    CODEC_FIELD(struct audit_view, 6, command, CODEC_TEXT, STORE_NAME_SIZE_MAX),
+    CODEC_OPTIONAL(struct audit_view, 7, target, CODEC_TEXT, AUDIT_TARGET_SIZE),
+    CODEC_FIELD(struct audit_view, 8, outcome, CODEC_TEXT, STORE_NAME_SIZE_MAX),
+    CODEC_OPTIONAL(struct audit_view, 9, comment, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct audit_view, 10, evidence, CODEC_BYTES, STORE_PEM_SIZE_MAX),
+};
+static const struct codec audit_codec = CODEC(struct audit_view, "audit", audit_fields);
+
+bool audit_covers(enum command_type type)
+{
+    switch (type) {
+    case COMMAND_CLUSTER_INIT:
+    case COMMAND_CLUSTER_FORM:
+    case COMMAND_STANDING_SET:
+    case COMMAND_JOIN_TOKEN_CREATE:
+    case COMMAND_JOIN_TOKEN_REVOKE:
+    case COMMAND_MEMBER_ADMIT:
+    case COMMAND_MEMBER_SET:
+    case COMMAND_MEMBER_REMOVE:
+    case COMMAND_REGISTRATION_ENABLE:
+    case COMMAND_REGISTRATION_DISABLE:
+    case COMMAND_REGISTRATION_BEGIN:
+    case COMMAND_REGISTRATION_COMPLETE:
+    case COMMAND_REGISTRATION_FAIL:
+    case COMMAND_REGISTRATION_HAND_OVER:
+    case COMMAND_DEREGISTRATION_BEGIN:
+    case COMMAND_DEREGISTRATION_COMPLETE:
+    case COMMAND_CREDENTIAL_PUT:
+    case COMMAND_CREDENTIAL_VERIFIED:
+    case COMMAND_CREDENTIAL_SELECT:
+    case COMMAND_CREDENTIAL_REMOVE:
+    case COMMAND_EXPORT_PAUSE:
+    case COMMAND_DEAD_LETTER_RETRY:
+    case COMMAND_DEAD_LETTER_DISCARD:
+    case COMMAND_OPERATOR_PUT:
+    case COMMAND_OPERATOR_REMOVE: return true;
+    case COMMAND_REGISTRATION_NOTE:
+    case COMMAND_RECORDS_PUT:
+    case COMMAND_RECORDS_TRIM:
+    case COMMAND_EXPORT_ADVANCE:
+    case COMMAND_CLOUD_PAUSE: return false;
+    }
+    return false;
+}
+
+static void print_text(char out[AUDIT_TARGET_SIZE], struct slice text, const char *note)
+{
+    (void)snprintf(out, AUDIT_TARGET_SIZE, "%.*s%s", SLICE_ARG(text), note);
+}
+
+static void print_number(char out[AUDIT_TARGET_SIZE], const char *what, uint64_t number)
+{
+    (void)snprintf(out, AUDIT_TARGET_SIZE, "%s %llu", what, (unsigned long long)number);
+}
+
+static void print_member(struct txn *txn, uint64_t node_id, const char *note,
+                         char out[AUDIT_TARGET_SIZE])
+{
+    struct member member;
+    if (member_row_get(txn, node_id, &member)) {
+        print_text(out, member.name, note);
+    } else {
+        print_number(out, "node", node_id);
+    }
+}
+
+static void print_removal(struct txn *txn, const struct member_remove *remove,
+                          char out[AUDIT_TARGET_SIZE])
+{
+    struct registration_view registration;
+    registration_row_get(txn, &registration);
+    const char *note = "";
+    if (remove->rollback) {
+        note = " (admission rolled back)";
+    } else if (remove->force && registration_exists(&registration) &&
+               registration.node_id == remove->node_id) {
+        note = " (forced; the registration stays with the cluster)";
+    } else if (remove->force) {
+        note = " (forced)";
+    }
+    print_member(txn, remove->node_id, note, out);
+}
+
+static void print_admission(const struct member_admit *admit, char out[AUDIT_TARGET_SIZE])
+{
+    print_text(out, admit->member.name,
+               admit->cloud_check == CLOUD_CHECK_UNREACHABLE
+                   ? " (the cloud could not be asked for its serial)"
+                   : "");
+}
+
+void audit_target(struct txn *txn, const struct command *command, char out[AUDIT_TARGET_SIZE])
+{
+    out[0] = '\0';
+    switch (command->type) {
+    case COMMAND_CLUSTER_INIT: print_text(out, command->body.cluster_init.member.name, ""); return;
+    case COMMAND_CLUSTER_FORM: print_text(out, command->body.cluster_form.name, ""); return;
+    case COMMAND_STANDING_SET:
+        print_text(out,
+                   slice_of(command->body.standing_set.standing == STANDING_JOINING ? "joining"
+                                                                                    : "standalone"),
+                   "");
+        return;
+    case COMMAND_JOIN_TOKEN_CREATE:
+        print_text(out, command->body.join_token_create.token_id, "");
+        return;
+    case COMMAND_JOIN_TOKEN_REVOKE:
+        print_text(out, command->body.join_token_revoke.token_id, "");
+        return;
+    case COMMAND_MEMBER_ADMIT: print_admission(&command->body.member_admit, out); return;
+    case COMMAND_MEMBER_SET: print_member(txn, command->body.member_set.node_id, "", out); return;
+    case COMMAND_MEMBER_REMOVE: print_removal(txn, &command->body.member_remove, out); return;
+    case COMMAND_REGISTRATION_ENABLE:
+        print_text(out, command->body.registration_enable.region, "");
+        return;
+    case COMMAND_REGISTRATION_DISABLE: return;
+    case COMMAND_REGISTRATION_BEGIN:
+        print_member(txn, command->body.registration_begin.node_id, "", out);
+        return;
+    case COMMAND_REGISTRATION_NOTE:
+        print_number(out, "epoch", command->body.registration_note.epoch);
+        return;
+    case COMMAND_REGISTRATION_COMPLETE:
+        print_text(out, command->body.registration_complete.device_id, "");
+        return;
+    case COMMAND_REGISTRATION_FAIL:
+        print_text(out, command->body.registration_fail.code, "");
+        return;
+    case COMMAND_REGISTRATION_HAND_OVER:
+        print_member(txn, command->body.registration_hand_over.node_id, "", out);
+        return;
+    case COMMAND_DEREGISTRATION_BEGIN:
+        print_number(out, "epoch", command->body.deregistration_begin.epoch);
+        return;
+    case COMMAND_DEREGISTRATION_COMPLETE:
+        print_number(out, "epoch", command->body.deregistration_complete.epoch);
+        return;
+    case COMMAND_CREDENTIAL_PUT: print_text(out, command->body.credential_put.name, ""); return;
+    case COMMAND_CREDENTIAL_VERIFIED:
+        print_text(out, command->body.credential_verified.name, "");
+        return;
+    case COMMAND_CREDENTIAL_SELECT:
+        print_text(out, command->body.credential_select.name, "");
+        return;
+    case COMMAND_CREDENTIAL_REMOVE:
+        print_text(out, command->body.credential_remove.name, "");
+        return;
+    case COMMAND_RECORDS_PUT: print_text(out, command->body.records_put.feed, ""); return;
+    case COMMAND_RECORDS_TRIM:
+        print_number(out, "below", command->body.records_trim.sequence);
+        return;
+    case COMMAND_EXPORT_ADVANCE: print_number(out, "to", command->body.export_advance.to); return;
+    case COMMAND_EXPORT_PAUSE:
+        print_text(out, slice_of(command->body.export_pause.paused ? "pause" : "resume"), "");
+        return;
+    case COMMAND_DEAD_LETTER_RETRY:
+        print_number(out, "record", command->body.dead_letter_retry.sequence);
+        return;
+    case COMMAND_DEAD_LETTER_DISCARD:
+        print_number(out, "record", command->body.dead_letter_discard.sequence);
+        return;
+    case COMMAND_CLOUD_PAUSE: return;
+    case COMMAND_OPERATOR_PUT: print_text(out, command->body.operator_put.name, ""); return;
+    case COMMAND_OPERATOR_REMOVE: print_text(out, command->body.operator_remove.name, ""); return;
+    }
+}
+
+static bool hash_line(const uint8_t before[STORE_HASH_SIZE], struct slice line,
+                      uint8_t out[STORE_HASH_SIZE])
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+                EVP_DigestUpdate(context, before, STORE_HASH_SIZE) == 1 &&
+                EVP_DigestUpdate(context, line.data, line.size) == 1 &&
+                EVP_DigestFinal_ex(context, out, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    return good;
+}
+
+void audit_write(struct txn *txn, uint64_t index, const struct command *command,
+                 const char target[AUDIT_TARGET_SIZE], enum refusal refusal)
+{
+    if (failed(txn->status)) {
+        return;
+    }
+    const struct audit_view line = {
+        .sequence = txn->head->audit_sequence + 1,
+        .index = index,
+        .at_ms = command->stamp.at_ms,
+        .actor = command->stamp.actor,
+        .origin = command->stamp.origin,
+        .command = slice_of(command_name(command->type)),
+        .target = slice_of(target),
+        .outcome = slice_of(refusal_name(refusal)),
+        .comment = command->stamp.comment,
+        .evidence = command->type == COMMAND_MEMBER_ADMIT ? command->body.member_admit.statement
+                                                          : (struct slice){0},
+    };
+    uint8_t hash[STORE_HASH_SIZE] = {0};
+    struct buffer *row = &txn->scratch;
+    buffer_clear(row);
+    struct status status = buffer_append(row, hash, sizeof hash)
+                               ? codec_encode(&audit_codec, CODEC_TAGS, &line, row)
+                               : fail(STATUS_NO_MEMORY, "write the audit");
+    if (failed(status)) {
+        txn_fail(txn, wrap(status, "write the audit"));
+        return;
+    }
+    struct slice encoded = {.data = row->data + sizeof hash, .size = row->size - sizeof hash};
+    if (!hash_line(txn->head->audit_hash, encoded, hash)) {
+        txn_fail(txn, fail(STATUS_NO_MEMORY, "hash the audit"));
+        return;
+    }
+    memcpy(row->data, hash, sizeof hash);
+    uint64_t key;
+    txn_append(txn, TABLE_AUDIT, u64_key(line.sequence, &key), buffer_slice(row));
+    txn->head->audit_sequence = line.sequence;
+    memcpy(txn->head->audit_hash, hash, sizeof hash);
+}
+
+void audit_decode(struct txn *txn, struct slice stored, struct audit_view *out)
+{
+    if (stored.size < STORE_HASH_SIZE) {
+        txn_fail(txn, fail(STATUS_CORRUPT, "an audit line of %zu bytes", stored.size));
+        return;
+    }
+    struct slice line = {.data = (const char *)stored.data + STORE_HASH_SIZE,
+                         .size = stored.size - STORE_HASH_SIZE};
+    row_decode(txn, line, &audit_codec, out);
+    memcpy(out->hash, stored.data, STORE_HASH_SIZE);
+}
+
+struct status audit_verify(struct txn *txn)
+{
+    uint8_t before[STORE_HASH_SIZE] = {0};
+    uint8_t hash[STORE_HASH_SIZE];
+    uint64_t expected = 1;
+    struct scan scan;
+    scan_open(&scan, txn, TABLE_AUDIT);
+    for (bool more = scan_first(&scan); more; more = scan_next(&scan), expected++) {
+        uint64_t sequence = u64_of_key(txn, scan.key);
+        struct slice line = {.data = (const char *)scan.value.data + STORE_HASH_SIZE,
+                             .size = scan.value.size - STORE_HASH_SIZE};
+        if (sequence != expected) {
+            txn_fail(txn, fail(STATUS_CORRUPT, "audit line %llu is missing",
+                               (unsigned long long)expected));
+        } else if (scan.value.size < STORE_HASH_SIZE) {
+            txn_fail(txn, fail(STATUS_CORRUPT, "audit line %llu is cut short",
+                               (unsigned long long)expected));
+        } else if (!hash_line(before, line, hash)) {
+            txn_fail(txn, fail(STATUS_NO_MEMORY, "hash the audit"));
+        } else if (memcmp(hash, scan.value.data, sizeof hash) != 0) {
+            txn_fail(txn, fail(STATUS_CORRUPT, "audit line %llu was changed or moved",
+                               (unsigned long long)expected));
+        }
+        memcpy(before, hash, sizeof before);
+    }
+    scan_close(&scan);
+    if (!failed(txn->status) && (expected - 1 != txn->head->audit_sequence ||
+                                 memcmp(before, txn->head->audit_hash, sizeof before) != 0)) {
+        txn_fail(txn,
+                 fail(STATUS_CORRUPT, "audit line %llu is missing", (unsigned long long)expected));
+    }
+    return txn->status;
+}
