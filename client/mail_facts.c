@@ -111,7 +111,11 @@ bool mail_facts_add(struct mail_facts *facts, const struct mail_event *event)
     }
     size_t total = sizeof(struct fact_header) + cut_texts(event->kind, texts, &facts->cut);
     bool added = true;
-    if (facts->bytes.size + total > MAIL_FACTS_SIZE_MAX && !ends_a_message(event->kind)) {
+    size_t size_max = MAIL_FACTS_SIZE_MAX;
+    if (ends_a_message(event->kind)) {
+        size_max += MAIL_FACTS_END_SIZE_MAX;
+    }
+    if (facts->bytes.size + total > size_max) {
         facts->cut = true;
     } else {
         struct fact_header header = {

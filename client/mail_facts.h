@@ -14,8 +14,10 @@
 #include "client/record.h"
 #include "mail_logs_line.h"
 
-/* Bytes; beyond it further facts of a message are dropped, but for how it ended. */
-#define MAIL_FACTS_SIZE_MAX ((size_t)48 << 10)
+/* Bytes; beyond it further facts of a message are dropped, but for how it ended, for which there
+ * is some more room. With OBSERVABLES_SIZE_MAX, any record stays within RECORD_BODY_SIZE_MAX. */
+#define MAIL_FACTS_SIZE_MAX ((size_t)28 << 10)
+#define MAIL_FACTS_END_SIZE_MAX ((size_t)4 << 10)
 
 /* Zero-initialised is empty. */
 struct mail_facts {

@@ -13,8 +13,7 @@
 
 #include "client/record.h"
 
-/* Bytes of all observables of a record; with it, any record stays within RECORD_BODY_SIZE_MAX. */
-#define OBSERVABLES_SIZE_MAX ((size_t)24 << 10)
+#define OBSERVABLES_SIZE_MAX ((size_t)12 << 10) /* Bytes of all observables of a record. */
 
 struct observables {
     struct record_observable *items; /* Room for RECORD_OBSERVABLES_MAX. */

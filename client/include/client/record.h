@@ -33,7 +33,7 @@ enum record_kind {
 #define RECORD_NUMBER_MAX ((UINT64_C(1) << 53) - 1) /* Exact in every JSON reader. */
 #define RECORD_WORD_SIZE_MAX 16 /* Bytes of short words: "quarantined", "generated_from". */
 #define RECORD_TIME_MAX_MS UINT64_C(253402300799999) /* The end of the year 9999. */
-#define RECORD_BODY_SIZE_MAX ((size_t)128 << 10)     /* Bytes of one record, either dialect. */
+#define RECORD_BODY_SIZE_MAX ((size_t)64 << 10)    /* Bytes of one record, either dialect. */
 
 /* ------------------------------------------------------------------------- observables and keys */
 
