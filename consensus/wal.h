@@ -169,10 +169,10 @@ MUST_USE struct status wal_truncate(struct wal *wal, raft_index index);
  * which goes on at index + 1, from this call on. A crash at any moment leaves the old snapshot and log
  * or the new ones. The last two manifests are kept.
  *
- * Answers as wal_append() does, but STATUS_FULL or STATUS_IO of a manifest that could not be written
- * may come without poisoning the log (then wal_failure() is OK and everything is as it was, but for
- * `trailing` 0, which poisons always). Fails at the call with STATUS_INVALID (sizes, index 0, term
- * 0, older than the last one), STATUS_NO_MEMORY or what poisoned the log.
+ * Answers as wal_append() does, but STATUS_FULL with `trailing` above 0 does not poison the log
+ * (wal_failure() is OK): the manifest did not find room, and everything is as it was. Fails at the
+ * call with STATUS_INVALID (sizes, index 0, term 0, older than the last one, or beyond the log with
+ * `trailing` above 0), STATUS_FULL, STATUS_NO_MEMORY, or what poisoned the log.
  */
 MUST_USE struct status wal_snapshot_put(struct wal *wal, struct wal_request *request,
                                         const struct raft_snapshot *snapshot, unsigned trailing,

@@ -107,12 +107,16 @@ static struct status spare_add(struct wal *wal)
 
 struct status wal_spares_fill(struct wal *wal, unsigned count)
 {
-    while (wal->spare_count < count) {
-        struct status status = spare_add(wal);
-        if (failed(status)) {
-            wal->stats.low = true;
-            return status;
+    struct status status = OK;
+    while (wal->spare_count < count && !failed(status)) {
+        status = spare_add(wal);
+    }
+    if (failed(status)) {
+        wal->stats.low = true;
+        if (status.code != STATUS_FULL && status.code != STATUS_NO_MEMORY) {
+            wal->failure = status;
         }
+        return status;
     }
     if (wal->spare_count >= wal->reserve_count) {
         wal->stats.low = false;
@@ -203,6 +207,7 @@ struct status wal_roll(struct wal *wal)
     }
     wal->current = spare;
     wal->staged = wal->written = wal->synced = WAL_HEADER_SIZE;
+    wal->closed_at = 0;
     wal_begin_encode(&begin, wal->batch.begin);
     return wal_stage(wal,
                      &(struct wal_record){

@@ -235,8 +235,7 @@ struct status wal_manifest_reserve(struct wal *wal)
     return status;
 }
 
-static struct status manifest_write(struct wal *wal, const struct wal_manifest *manifest,
-                                    bool *poisons)
+static struct status manifest_write(struct wal *wal, const struct wal_manifest *manifest)
 {
     struct disk *disk = wal->disk;
     int file = -1;
@@ -249,7 +248,6 @@ static struct status manifest_write(struct wal *wal, const struct wal_manifest *
     status = disk->write(disk->context, file, &part, 1, 0);
     if (!failed(status)) {
         status = disk->sync(disk->context, file);
-        *poisons = failed(status);
     }
     disk->close(disk->context, file);
     return status;
@@ -272,23 +270,18 @@ static struct status manifests_rotate(struct wal *wal, raft_index index)
     return wal->disk->rename(wal->disk->context, name, WAL_TMP_NAME);
 }
 
-struct status wal_manifest_store(struct wal *wal, const struct wal_manifest *manifest,
-                                 bool *poisons)
+struct status wal_manifest_store(struct wal *wal, const struct wal_manifest *manifest)
 {
-    *poisons = false;
     char name[DISK_NAME_SIZE];
     wal_file_name(WAL_FILE_SNAPSHOT, manifest->index, name);
-    struct status status = manifest_write(wal, manifest, poisons);
-    if (failed(status)) {
-        return wrap(status, "write snapshot %llu", manifest->index);
+    struct status status = manifest_write(wal, manifest);
+    if (!failed(status)) {
+        status = wal->disk->rename(wal->disk->context, WAL_TMP_NAME, name);
     }
-    status = wal->disk->rename(wal->disk->context, WAL_TMP_NAME, name);
-    if (failed(status)) {
-        return wrap(status, "store snapshot %llu", manifest->index);
+    if (!failed(status)) {
+        status = wal->disk->sync_directory(wal->disk->context);
     }
-    status = wal->disk->sync_directory(wal->disk->context);
     if (failed(status)) {
-        *poisons = true;
         return wrap(status, "store snapshot %llu", manifest->index);
     }
     /* The snapshot is stored; a next one that finds no allocated file will say so itself. */

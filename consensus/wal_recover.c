@@ -112,11 +112,20 @@ static struct status manifest_read(struct wal *wal, raft_index index, struct raf
     return failed(status) ? wrap(status, "read %s", name) : OK;
 }
 
-static struct status manifest_remove(struct wal *wal, raft_index index)
+/* Remember the two newest, and remove those before, which a crash left. */
+static struct status manifests_keep_two(struct wal *wal, const uint64_t *indexes, size_t count)
 {
-    char name[DISK_NAME_SIZE];
-    wal_file_name(WAL_FILE_SNAPSHOT, index, name);
-    return wal->disk->unlink(wal->disk->context, name);
+    struct status status = OK;
+    for (size_t i = 0; i < count && !failed(status); i++) {
+        char name[DISK_NAME_SIZE];
+        wal_file_name(WAL_FILE_SNAPSHOT, indexes[i], name);
+        if (i < 2) {
+            wal->manifests[i] = indexes[i];
+        } else {
+            status = wal->disk->unlink(wal->disk->context, name);
+        }
+    }
+    return status;
 }
 
 /* Find the newest manifest that verifies. `*damage` is what the newest one failed with. */
@@ -127,23 +136,18 @@ static struct status manifests_read(struct wal *wal, const struct names *names,
     const uint64_t *indexes = names->numbers[WAL_FILE_SNAPSHOT];
     *damage = OK;
     for (size_t i = 0; i < count && wal->loaded.snapshot == NULL; i++) {
-        struct status status = manifest_read(wal, indexes[i], &wal->loaded.snapshot);
-        if (failed(status) && status.code != STATUS_CORRUPT) {
-            return status;
+        struct status read = manifest_read(wal, indexes[i], &wal->loaded.snapshot);
+        if (failed(read) && read.code != STATUS_CORRUPT) {
+            return read;
         }
-        if (failed(status) && i == 0) {
-            *damage = status;
+        if (failed(read) && i == 0) {
+            *damage = read;
             wal->loaded.snapshot_damaged = true;
         }
     }
-    for (size_t i = 0; i < count; i++) {
-        struct status status = i < 2 ? OK : manifest_remove(wal, indexes[i]);
-        if (failed(status)) {
-            return status;
-        }
-        if (i < 2) {
-            wal->manifests[i] = indexes[i];
-        }
+    struct status status = manifests_keep_two(wal, indexes, count);
+    if (failed(status)) {
+        return status;
     }
     if (wal->loaded.snapshot == NULL) {
         return OK;
@@ -264,6 +268,7 @@ static struct status continue_writing(struct wal *wal, const struct replay *repl
     if (wal->current != NULL) {
         status = tail_sync(wal);
         wal->staged = wal->written = wal->synced = replay->end;
+        wal->closed_at = replay->closed ? replay->end : 0;
     }
     if (failed(status) ||
         (wal->current != NULL && !replay->dirty && wal->header.segment_size == wal->segment_size)) {

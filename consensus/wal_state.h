@@ -116,6 +116,7 @@ struct wal {
     size_t staged;            /* Offset after the last record in the batch. */
     size_t written;           /* Offset after the last record written. */
     size_t synced;            /* Offset up to which all is on the disk. */
+    size_t closed_at;         /* Offset after a CLOSE that was found, or 0. */
     raft_term written_term;
     raft_id written_vote;
     raft_index written_next;
@@ -139,7 +140,8 @@ enum wal_file_kind {
 void wal_file_name(enum wal_file_kind kind, uint64_t number, char out[DISK_NAME_SIZE]);
 bool wal_file_parse(const char *name, enum wal_file_kind *kind, uint64_t *number);
 
-/* Allocate spares until there are `count`. Mutex held. */
+/* Allocate spares until there are `count`. A failure that is not about room poisons the log. Mutex
+ * held. */
 MUST_USE struct status wal_spares_fill(struct wal *wal, unsigned count);
 
 /* Close the current segment, which must be written and synced, and begin the next in a spare; its
@@ -178,10 +180,9 @@ MUST_USE struct status wal_manifest_encode(const struct raft_snapshot *snapshot,
 MUST_USE struct status wal_manifest_decode(struct slice bytes, struct raft_snapshot **out);
 void wal_snapshot_free(struct raft_snapshot *snapshot);
 
-/* Write to snapshot.tmp, sync, rename, sync the directory. `*poisons` tells whether a failure
- * leaves the disk in doubt. Writer. */
-MUST_USE struct status wal_manifest_store(struct wal *wal, const struct wal_manifest *manifest,
-                                          bool *poisons);
+/* Write to snapshot.tmp, sync, rename, sync the directory. STATUS_FULL leaves everything as it was.
+ * Writer. */
+MUST_USE struct status wal_manifest_store(struct wal *wal, const struct wal_manifest *manifest);
 
 /* See that snapshot.tmp is there and allocated. */
 MUST_USE struct status wal_manifest_reserve(struct wal *wal);

@@ -81,7 +81,7 @@ struct status wal_stage(struct wal *wal, struct wal_record *record)
     struct wal_batch *batch = &wal->batch;
     size_t size = wal_record_size(record->payload.size);
     size_t padding = size - WAL_RECORD_SIZE - record->payload.size;
-    if (record->type != WAL_RECORD_BEGIN) {
+    if (record->type != WAL_RECORD_BEGIN && record->type != WAL_RECORD_CLOSE) {
         struct status status = make_room(wal, size);
         if (failed(status)) {
             return status;
@@ -196,12 +196,12 @@ static struct status put_snapshot(struct wal *wal, struct wal_request *request)
     if (failed(status)) {
         return status;
     }
-    bool poisons = false;
-    status = wal_manifest_store(wal, manifest, &poisons);
+    status = wal_manifest_store(wal, manifest);
     if (failed(status)) {
         request->status = status;
         /* An install has already moved the log's next index, and cannot be taken back. */
-        return poisons || request->trailing == 0 ? status : OK;
+        bool harmless = status.code == STATUS_FULL && request->trailing > 0;
+        return harmless ? OK : status;
     }
     (void)pthread_mutex_lock(&wal->mutex);
     struct wal_manifest *old = wal->manifest;
