@@ -123,7 +123,7 @@ struct peer_send {
 };
 
 /*
- * Send a message to the node `message->raft.server_id`, connecting first if need be. The message
+ * Not after peers_close(). Send a message to the node `message->raft.server_id`, connecting first if need be. The message
  * and what it points to are not needed after the call: they are encrypted at once.
  *
  * AppendEntries that would break a limit of raft_wire.h go out with fewer entries, and leader_commit
@@ -187,8 +187,9 @@ struct peer_image {
  *   STATUS_CORRUPT      size or checksum differ
  *   STATUS_FULL, STATUS_IO  the file cannot be written, or the connection broke
  *   STATUS_UNKNOWN      cancelled, or peers_close()
- * and after anything but STATUS_OK the file is gone. On failure, STATUS_NOT_FOUND (no address),
- * STATUS_NO_MEMORY or STATUS_IO (the file cannot be made), `done` is never called.
+ * and after anything but STATUS_OK the file is gone. STATUS_NOT_FOUND also when no address of the
+ * node is known. On failure, STATUS_NO_MEMORY, STATUS_INVALID, STATUS_FULL or STATUS_IO (the file
+ * cannot be made), `done` is never called.
  */
 MUST_USE struct status peer_image_fetch(struct peers *peers, struct peer_image *image,
                                         uint64_t node_id, const char *path, peer_image_done done);
