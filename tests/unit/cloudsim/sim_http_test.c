@@ -9,6 +9,7 @@
 #include "scratch.h"
 #include "sim_http.h"
 #include "sim_json.h"
+#include "sim_map.h"
 
 static const struct row {
     const char *name;
@@ -91,8 +92,7 @@ static void test_bytewise(void **state)
         check_row(rows[i].name);
         for (size_t at = 1; at <= size && result == SIM_HTTP_PARTIAL; at++) {
             free(copy);
-            copy = malloc(at);
-            CHECK(copy != NULL);
+            copy = sim_alloc(at);
             memcpy(copy, rows[i].text, at);
             result = sim_http_read(&http, (struct slice){.data = copy, .size = at});
         }
