@@ -72,6 +72,16 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .summary = "Asked by a joining node, which proves itself by its token: become a "
                        "member, with a certificate and the cluster key.",
         },
+    [RPC_CLUSTER_STANDING] =
+        {
+            .name = "cluster.standing",
+            .params = &rpc_node_id_codec,
+            .result = &rpc_standing_codec,
+            .role = RPC_ROLE_ANYONE,
+            .routing = RPC_READ,
+            .summary = "Asked by an admitted node that hears nothing: whether it is still a "
+                       "member.",
+        },
     [RPC_CLUSTER_LEAVE] =
         {
             .name = "cluster.leave",

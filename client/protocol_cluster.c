@@ -162,6 +162,16 @@ static const struct codec_field remove_fields[] = {
 };
 const struct codec rpc_remove_codec = CODEC(struct rpc_remove, "remove", remove_fields);
 
+static const struct codec_field node_id_fields[] = {
+    CODEC_FIELD(struct rpc_node_id, 1, node_id, CODEC_U64, UINT64_MAX),
+};
+const struct codec rpc_node_id_codec = CODEC(struct rpc_node_id, "node_id", node_id_fields);
+
+static const struct codec_field standing_fields[] = {
+    CODEC_FIELD(struct rpc_standing, 1, standing, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+};
+const struct codec rpc_standing_codec = CODEC(struct rpc_standing, "standing", standing_fields);
+
 /* What of struct rpc_admit is signed: all but the token's secret, the question whether it is only
  * a question, and the signature itself. The same tags, so that one table can be read beside the
  * other. */

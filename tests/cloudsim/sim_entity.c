@@ -203,18 +203,13 @@ static bool wrong(const struct check *check, struct slice key, const char *probl
     return false;
 }
 
-static bool check_string(const struct check *check, struct slice key, struct slice *text)
-{
-    if (sim_scan_peek(check->scan) != '"') {
-        return wrong(check, key, "(not (instance? java.lang.String))");
-    }
-    return sim_scan_string(check->scan, text);
-}
-
 static bool check_text(const struct check *check, const struct row *row, struct slice key)
 {
     struct slice text;
-    if (!check_string(check, key, &text)) {
+    if (sim_scan_peek(check->scan) != '"') {
+        return wrong(check, key, "(not (instance? java.lang.String))");
+    }
+    if (!sim_scan_string(check->scan, &text)) {
         return false;
     }
     /* Bytes are never fewer than UTF-16 units; only long texts need to be counted. */
@@ -228,7 +223,10 @@ static bool check_text(const struct check *check, const struct row *row, struct 
 static bool check_word(const struct check *check, const struct row *row, struct slice key)
 {
     struct slice text;
-    if (!check_string(check, key, &text)) {
+    if (sim_scan_peek(check->scan) != '"') {
+        return wrong(check, key, "(not (instance? java.lang.String))");
+    }
+    if (!sim_scan_string(check->scan, &text)) {
         return false;
     }
     for (const char *const *word = row->words; *word != NULL; word++) {
@@ -281,7 +279,10 @@ static bool check_external_ids(const struct check *check, struct slice key)
     }
     while (sim_scan_item(scan)) {
         struct slice text;
-        if (!check_string(check, key, &text)) {
+        if (sim_scan_peek(scan) != '"') {
+            return wrong(check, key, "(not (instance? java.lang.String))");
+        }
+        if (!sim_scan_string(scan, &text)) {
             return false;
         }
         if (entity->external_id_count < SIM_EXTERNAL_IDS_MAX) {
@@ -310,7 +311,10 @@ static bool check_observable(const struct check *check, struct slice key)
         if (!is_type && !is(name, "value")) {
             return wrong(check, key, "disallowed-key");
         }
-        if (!check_string(check, key, &value)) {
+        if (sim_scan_peek(scan) != '"') {
+            return wrong(check, key, "(not (instance? java.lang.String))");
+        }
+        if (!sim_scan_string(scan, &value)) {
             return false;
         }
         if (is_type && !sim_observable_type(value)) {
@@ -403,29 +407,11 @@ static bool check_leaf(const struct check *check, const struct row *row, struct 
     return wrong(check, key, "disallowed-key");
 }
 
-/* An object of a schema of leaves. */
-static bool check_object(const struct check *check, const struct schema *schema, struct slice outer)
-{
-    struct slice key;
-    uint64_t seen = 0;
-    if (sim_scan_peek(check->scan) != '{') {
-        return wrong(check, outer, "(not (map?))");
-    }
-    if (!sim_scan_enter(check->scan, '{')) {
-        return false;
-    }
-    while (sim_scan_key(check->scan, &key)) {
-        const struct row *row = find_row(schema, key, &seen);
-        if (!(row == NULL ? wrong(check, key, "disallowed-key") : check_leaf(check, row, key))) {
-            return false;
-        }
-    }
-    return check_required(check, schema, seen);
-}
-
+/* An array of objects of a schema of leaves. */
 static bool check_objects(const struct check *check, const struct schema *schema,
                           struct slice outer)
 {
+    struct slice key;
     if (sim_scan_peek(check->scan) != '[') {
         return wrong(check, outer, "(not (sequential?))");
     }
@@ -433,7 +419,18 @@ static bool check_objects(const struct check *check, const struct schema *schema
         return false;
     }
     while (sim_scan_item(check->scan)) {
-        if (!check_object(check, schema, outer)) {
+        uint64_t seen = 0;
+        if (!sim_scan_enter(check->scan, '{')) {
+            return false;
+        }
+        while (sim_scan_key(check->scan, &key)) {
+            const struct row *row = find_row(schema, key, &seen);
+            if (!(row == NULL ? wrong(check, key, "disallowed-key")
+                              : check_leaf(check, row, key))) {
+                return false;
+            }
+        }
+        if (!check_required(check, schema, seen)) {
             return false;
         }
     }

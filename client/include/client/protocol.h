@@ -308,6 +308,18 @@ struct rpc_admitted {
 };
 extern const struct codec rpc_admitted_codec;
 
+/* Is this node a member? Asked by a node that was admitted and hears nothing: a node id is a hash
+ * of a key, and tells nothing to anyone who does not know it already. */
+struct rpc_node_id {
+    uint64_t node_id;
+};
+extern const struct codec rpc_node_id_codec;
+
+struct rpc_standing {
+    struct slice standing; /* joining, member, leaving, removed; none */
+};
+extern const struct codec rpc_standing_codec;
+
 /* The bytes that a joiner signs: what it says of itself, bound to the token. */
 MUST_USE struct status rpc_admit_statement(const struct rpc_admit *admit, struct buffer *out);
 
@@ -580,6 +592,7 @@ enum rpc_method {
     RPC_CLUSTER_TOKEN_REVOKE,
     RPC_CLUSTER_JOIN,
     RPC_CLUSTER_ADMIT,
+    RPC_CLUSTER_STANDING,
     RPC_CLUSTER_LEAVE,
     RPC_CLUSTER_REMOVE,
     RPC_CLUSTER_TRANSFER,

@@ -1,0 +1,46 @@
+/*
+ * Asking another node one question over the admin RPC: connect, one request, one answer. Addresses
+ * are tried in turn.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVER_ASK_H
+#define SERVER_ASK_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct ask;
+struct tls_context;
+struct uv_loop_s;
+
+#define ASK_ADDRESSES_MAX 8
+#define ASK_ADDRESS_SIZE 128
+#define ASK_TIMEOUT_MS 10000U /* For each address, from connecting to the answer. */
+
+struct ask_addresses {
+    size_t count;
+    char texts[ASK_ADDRESSES_MAX][ASK_ADDRESS_SIZE];
+};
+
+/*
+ * OK: `result` is the answer's value, as bytes, valid during the call. STATUS_REFUSED: the node
+ * answered with an error, whose number is `error` and whose message is the status's. Otherwise the
+ * status is that of the last address: STATUS_UNREACHABLE, STATUS_UNAUTHORIZED (the other side is not
+ * who it should be), STATUS_TIMEOUT, STATUS_UNKNOWN (it was sent, and no answer came).
+ */
+typedef void (*ask_done)(void *context, struct status status, uint64_t error, struct slice result);
+
+/*
+ * `request` is a whole message with id 1; it is copied and wiped after use. The next address is
+ * tried only while the request has certainly not been read by anyone. `tls` must outlive the ask.
+ * On failure (STATUS_NO_MEMORY, STATUS_INVALID) `done` is never called.
+ */
+MUST_USE struct status ask_start(struct uv_loop_s *loop, struct tls_context *tls,
+                                 const struct ask_addresses *addresses, struct slice request,
+                                 ask_done done, void *context, struct ask **out);
+
+/* Give up: `done` is not called. */
+void ask_cancel(struct ask *ask);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * The daemon: what one musterd consists of, and how its parts meet. One loop, one thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVER_DAEMON_H
+#define SERVER_DAEMON_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "client/protocol.h"
+#include "cloud.h"
+#include "config.h"
+#include "consensus/consensus.h"
+#include "identity.h"
+#include "retention.h"
+#include "store/store.h"
+
+struct call;
+struct forwarder;
+struct joiner;
+struct leaver;
+struct membership;
+struct rpc_server;
+struct tls_context;
+
+enum daemon_phase {
+    DAEMON_STARTING,
+    DAEMON_RUNNING,
+    DAEMON_DRAINING,     /* The cloud's calls settle; no new requests. */
+    DAEMON_HANDING_OVER, /* Another is asked to lead. */
+    DAEMON_HANDED_OVER,  /* Calls under way get their answers. */
+    DAEMON_CLOSING,
+};
+
+struct daemon {
+    uv_loop_t *loop;
+    enum daemon_phase phase;
+    struct config config;
+    struct identity identity;
+    struct tls_context *tls_server;
+    struct tls_context *tls_client;
+    struct store *store;
+    struct consensus *consensus;
+    struct cloud *cloud;
+    struct rpc_server *rpc_server;
+    struct forwarder *forwarder;
+    struct membership *membership;
+    struct joiner *joiner;
+    struct leaver *leaver;
+    struct retention retention;
+
+    struct call *calls; /* All that are not gone. */
+    size_t call_count;
+    struct consensus_event event; /* The last one. */
+    uint64_t started_at_ms;       /* Monotonic. */
+    struct buffer scratch;        /* For encoding; empty between uses. */
+
+    uv_timer_t flush_timer;   /* Runs while applied entries wait for their commit. */
+    uv_timer_t tick_timer;    /* Every DAEMON_TICK_MS. */
+    uv_check_t applied_check; /* Tells the workers once per turn of the loop. */
+    uv_signal_t signals[2];
+    bool applied; /* Something was, since the last turn. */
+    bool stopping;
+    bool stop_early; /* Asked to stop before it ran. */
+    bool fatal;      /* Consensus or store failed: nothing to hand over. */
+    bool restart;    /* Start again, in the lineage that CURRENT names. */
+    int exit_code;
+    unsigned parts_open; /* Being closed. */
+    uint64_t drain_until_ms;
+    struct membership_change hand_over;
+};
+
+#define DAEMON_TICK_MS 100
+
+/* Run until stopped. Returns the exit code; `*restart` asks the caller to begin anew. */
+int daemon_run(const struct config *config, bool *restart);
+
+/* Stop in order: hand over, drain, close. `restart` as above. Idempotent. */
+void daemon_stop(struct daemon *daemon, bool restart, const char *reason);
+
+/* The callback of flush_timer: commits what was applied. */
+void daemon_on_flush_timer(uv_timer_t *timer);
+
+/* Propose a command of the node's own workers: actor "muster". OK: `done` is called exactly once,
+ * later. A failure: never. */
+MUST_USE struct status daemon_propose(struct daemon *daemon, const struct command *command,
+                                      cloud_proposed done, void *argument);
+
+/* This node leads and its barrier is applied: it may answer for the cluster. */
+static inline bool daemon_leads(const struct daemon *daemon)
+{
+    return daemon->event.role == CONSENSUS_LEADER && daemon->event.ready;
+}
+
+/* Why there is no leader to ask, in words: "no quorum: 1 of 3 voters reachable (b, c down)". */
+MUST_USE struct status daemon_no_leader(struct daemon *daemon);
+
+/* Name of a member, or its id in hex, in the arena. */
+struct slice daemon_name_of(struct daemon *daemon, struct arena *arena, uint64_t node_id);
+
+/* How fresh what this node tells is. */
+struct rpc_freshness daemon_freshness(struct daemon *daemon, bool stale);
+
+#endif

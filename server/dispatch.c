@@ -1,0 +1,208 @@
+/*
+ * Dispatch. The way of a call:
+ *
+ *     name ─► row ─► role enough? ─► options ─► HERE ──────────────────────────► handler
+ *                                             ├ READ, stale asked ─────────────► handler
+ *                                             ├ READ, leading ─► read barrier ─► handler
+ *                                             ├ LEADER, leading ───────────────► handler
+ *                                             └ otherwise ─► the leader, as peer.forward
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "dispatch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "call.h"
+#include "daemon.h"
+#include "forward.h"
+#include "handlers.h"
+
+typedef void (*handler)(struct call *call);
+
+static const handler handlers[RPC_METHOD_COUNT] = {
+    [RPC_CLUSTER_STATUS] = handle_cluster_status,
+    [RPC_CLUSTER_MEMBERS] = handle_cluster_members,
+    [RPC_CLUSTER_INIT] = handle_cluster_init,
+    [RPC_CLUSTER_TOKEN_CREATE] = handle_token_create,
+    [RPC_CLUSTER_TOKEN_LIST] = handle_token_list,
+    [RPC_CLUSTER_TOKEN_REVOKE] = handle_token_revoke,
+    [RPC_CLUSTER_JOIN] = handle_cluster_join,
+    [RPC_CLUSTER_ADMIT] = handle_cluster_admit,
+    [RPC_CLUSTER_STANDING] = handle_cluster_standing,
+    [RPC_CLUSTER_LEAVE] = handle_cluster_leave,
+    [RPC_CLUSTER_REMOVE] = handle_cluster_remove,
+    [RPC_CLUSTER_TRANSFER] = handle_cluster_transfer,
+    [RPC_REGISTRATION_STATUS] = handle_registration_status,
+    [RPC_REGISTRATION_ENABLE] = handle_registration_enable,
+    [RPC_REGISTRATION_DISABLE] = handle_registration_disable,
+    [RPC_REGISTRATION_REGISTER] = handle_registration_register,
+    [RPC_REGISTRATION_DEREGISTER] = handle_registration_deregister,
+    [RPC_CREDENTIALS_LIST] = handle_credentials_list,
+    [RPC_CREDENTIALS_ADD] = handle_credentials_add,
+    [RPC_CREDENTIALS_VERIFY] = handle_credentials_verify,
+    [RPC_CREDENTIALS_SELECT] = handle_credentials_select,
+    [RPC_CREDENTIALS_REMOVE] = handle_credentials_remove,
+    [RPC_RECORDS_SUBMIT] = handle_records_submit,
+    [RPC_RECORDS_SEARCH] = handle_records_search,
+    [RPC_EXPORT_STATUS] = handle_export_status,
+    [RPC_EXPORT_PAUSE] = handle_export_pause,
+    [RPC_EXPORT_RESUME] = handle_export_resume,
+    [RPC_EXPORT_DEAD_LETTERS] = handle_dead_letters,
+    [RPC_EXPORT_RETRY] = handle_dead_letter_retry,
+    [RPC_EXPORT_DISCARD] = handle_dead_letter_discard,
+    [RPC_OPERATOR_ADD] = handle_operator_add,
+    [RPC_OPERATOR_LIST] = handle_operator_list,
+    [RPC_OPERATOR_REMOVE] = handle_operator_remove,
+    [RPC_AUDIT_LIST] = handle_audit_list,
+    [RPC_AUDIT_VERIFY] = handle_audit_verify,
+    [RPC_NODE_VERSION] = handle_node_version,
+    [RPC_NODE_DIGEST] = handle_node_digest,
+    [RPC_DESCRIBE] = handle_describe,
+    [RPC_PEER_FORWARD] = NULL, /* Dispatch's own. */
+};
+
+static void run_handler(struct call *call)
+{
+    handlers[call->row - rpc_methods](call);
+}
+
+static void on_barrier(struct read_barrier *barrier, struct status status)
+{
+    struct call *call = barrier->context;
+    if (call->answered) {
+        /* Its deadline passed meanwhile. */
+    } else if (failed(status)) {
+        call_fail(call, daemon_no_leader(call->daemon));
+    } else {
+        run_handler(call);
+    }
+    call_release(call);
+}
+
+static void read_then_run(struct call *call)
+{
+    call->barrier.context = call;
+    struct status status = consensus_read(call->daemon->consensus, &call->barrier, on_barrier);
+    if (failed(status)) {
+        call_fail(call, daemon_no_leader(call->daemon));
+        return;
+    }
+    call_hold(call);
+}
+
+static void route(struct call *call)
+{
+    switch (call->row->routing) {
+    case RPC_HERE: run_handler(call); return;
+    case RPC_READ:
+        if (call->options.stale) {
+            run_handler(call);
+        } else if (daemon_leads(call->daemon)) {
+            read_then_run(call);
+        } else {
+            forward_call(call->daemon->forwarder, call);
+        }
+        return;
+    case RPC_LEADER:
+        if (daemon_leads(call->daemon)) {
+            run_handler(call);
+        } else {
+            forward_call(call->daemon->forwarder, call);
+        }
+        return;
+    }
+}
+
+/* Options stand in the same map as the params; false when they were answered with an error. */
+static bool read_options(struct call *call)
+{
+    uint64_t deadline_ms = RPC_DEADLINE_DEFAULT_MS;
+    if (call->params.size > 0) {
+        struct status status =
+            codec_decode(&rpc_options_codec, CODEC_NAMES, buffer_slice(&call->params), &call->arena,
+                         &call->options);
+        if (failed(status)) {
+            call_fail(call, status);
+            return false;
+        }
+        if (call->options.deadline_ms > 0) {
+            deadline_ms = call->options.deadline_ms;
+        }
+    }
+    call->deadline_at_ms = clock_monotonic_ms() + deadline_ms;
+    return true;
+}
+
+static void check_and_route(struct call *call)
+{
+    if (!rpc_role_allows(call->caller.role, (enum rpc_method)(call->row - rpc_methods))) {
+        call_fail(call, fail(STATUS_UNAUTHORIZED, "%s needs the role %s, and %s has %s",
+                             call->row->name, rpc_role_name(call->row->role),
+                             call->caller.actor[0] == '\0' ? "the caller" : call->caller.actor,
+                             rpc_role_name(call->caller.role)));
+        return;
+    }
+    if (read_options(call)) {
+        route(call);
+    }
+}
+
+/* A member passes on what somebody asked it: the call becomes that somebody's. */
+static void unwrap_forward(struct call *call)
+{
+    struct rpc_forward forward;
+    if (!call_params(call, &forward)) {
+        return;
+    }
+    enum rpc_method method = rpc_method_find(forward.method);
+    if (method == RPC_METHOD_COUNT || rpc_methods[method].routing == RPC_HERE ||
+        forward.role >= RPC_ROLE_PEER) {
+        call_fail(call, fail(STATUS_INVALID, "a member cannot pass this on"));
+        return;
+    }
+    if (!daemon_leads(call->daemon)) {
+        call_fail(call, fail(STATUS_UNREACHABLE, "the node asked is no longer the leader; nothing "
+                                                 "was changed, ask again"));
+        return;
+    }
+    struct buffer params = {0};
+    if (!slice_to_text(forward.actor, call->caller.actor, sizeof call->caller.actor) ||
+        !slice_to_text(forward.origin, call->caller.origin, sizeof call->caller.origin) ||
+        !buffer_append(&params, forward.params.data, forward.params.size)) {
+        buffer_release(&params);
+        call_fail(call, fail(STATUS_INVALID, "the caller's name or origin is too long"));
+        return;
+    }
+    call->caller.role = (enum rpc_role)forward.role;
+    call->caller.node_id = forward.node_id;
+    call->row = &rpc_methods[method];
+    if (call->params.data != NULL) {
+        secret_wipe(call->params.data, call->params.capacity);
+    }
+    buffer_release(&call->params);
+    call->params = params;
+    check_and_route(call);
+}
+
+void dispatch(struct call *call, struct slice name)
+{
+    enum rpc_method method = rpc_method_find(name);
+    if (method == RPC_METHOD_COUNT) {
+        char message[STATUS_MESSAGE_SIZE];
+        (void)snprintf(message, sizeof message, "there is no method %.*s; rpc.describe lists them",
+                       (int)(name.size < RPC_METHOD_SIZE_MAX ? name.size : RPC_METHOD_SIZE_MAX),
+                       (const char *)name.data);
+        call_error(call, RPC_UNKNOWN_METHOD, slice_of(message));
+    } else if (method == RPC_PEER_FORWARD && call->caller.role == RPC_ROLE_PEER) {
+        call->row = &rpc_methods[method];
+        call->deadline_at_ms = clock_monotonic_ms() + RPC_DEADLINE_MAX_MS;
+        unwrap_forward(call);
+    } else {
+        call->row = &rpc_methods[method];
+        check_and_route(call);
+    }
+    call_release(call);
+}

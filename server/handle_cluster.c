@@ -1,0 +1,214 @@
+/*
+ * Handlers of cluster.*: status, members, forming, leaving, removing, handing over. Tokens and
+ * admission stand in handle_admit.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "call.h"
+#include "daemon.h"
+#include "handlers.h"
+#include "join.h"
+#include "leave.h"
+#include "names.h"
+#include "views.h"
+
+void handle_cluster_status(struct call *call)
+{
+    struct rpc_cluster_status view;
+    struct status status = view_cluster(call->daemon, &call->arena, call->options.stale, &view);
+    if (failed(status)) {
+        call_fail(call, status);
+    } else {
+        call_reply(call, &view);
+    }
+}
+
+void handle_cluster_members(struct call *call)
+{
+    struct consensus_status *raft = arena_alloc(&call->arena, 1, sizeof *raft);
+    struct rpc_members view = {.freshness = daemon_freshness(call->daemon, call->options.stale)};
+    struct status status = fail(STATUS_NO_MEMORY, "list members");
+    if (raft != NULL) {
+        consensus_status(call->daemon->consensus, raft);
+        status = view_members(call->daemon, &call->arena, raft, &view.members);
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+    } else {
+        call_reply(call, &view);
+    }
+}
+
+void handle_cluster_standing(struct call *call)
+{
+    struct rpc_node_id question;
+    struct member member;
+    if (!call_params(call, &question)) {
+        return;
+    }
+    struct status status =
+        store_member(call->daemon->store, &call->arena, question.node_id, &member);
+    if (failed(status) && status.code != STATUS_NOT_FOUND) {
+        call_fail(call, status);
+        return;
+    }
+    const struct rpc_standing answer = {
+        .standing = slice_of(failed(status) ? "none" : standing_name(member.standing)),
+    };
+    call_reply(call, &answer);
+}
+
+static void on_formed(struct call *call, struct apply_outcome outcome)
+{
+    (void)outcome;
+    call_done(call, "the cluster is formed; `muster cluster token create` lets others join");
+}
+
+void handle_cluster_init(struct call *call)
+{
+    struct rpc_cluster_init params;
+    if (!call_params(call, &params)) {
+        return;
+    }
+    struct command command = {
+        .type = COMMAND_CLUSTER_FORM,
+        .body.cluster_form = {.name = params.name},
+    };
+    call_propose(call, &command, on_formed);
+}
+
+void handle_cluster_join(struct call *call)
+{
+    joiner_begin(call->daemon->joiner, call);
+}
+
+void handle_cluster_leave(struct call *call)
+{
+    leaver_begin(call->daemon->leaver, call);
+}
+
+/* ---- Removing ---- */
+
+static struct status find_member(struct call *call, struct slice name, struct member *out)
+{
+    struct codec_list members;
+    struct status status = store_members(call->daemon->store, &call->arena, &members);
+    if (failed(status)) {
+        return status;
+    }
+    const struct member *all = members.items;
+    for (size_t i = 0; i < members.count; i++) {
+        if (all[i].standing != STANDING_REMOVED && slice_equal(all[i].name, name)) {
+            *out = all[i];
+            return OK;
+        }
+    }
+    return fail(STATUS_NOT_FOUND, "no member is called %.*s; `muster cluster members` lists them",
+                (int)(name.size > RPC_NAME_SIZE_MAX ? RPC_NAME_SIZE_MAX : name.size),
+                (const char *)name.data);
+}
+
+static void on_removed(struct call *call, struct apply_outcome outcome)
+{
+    (void)outcome;
+    call_done(call, "removed");
+}
+
+static void propose_removal(struct call *call, uint64_t node_id, bool force)
+{
+    struct command command = {
+        .type = COMMAND_MEMBER_REMOVE,
+        .body.member_remove = {.node_id = node_id, .force = force},
+    };
+    call_propose(call, &command, on_removed);
+}
+
+/* A leader does not remove itself: it lets another lead, who is then asked. */
+static void on_handed_over(struct membership_change *change, struct status status)
+{
+    struct call *call = change->context;
+    if (failed(status)) {
+        call_fail(call, wrap(status, "let another node lead first"));
+    } else {
+        call_fail(call, fail(STATUS_UNREACHABLE,
+                             "this node led, and another leads now; nothing else was changed, ask "
+                             "again"));
+    }
+    call_release(call);
+}
+
+static bool has_other_members(struct call *call, uint64_t node_id)
+{
+    struct codec_list members;
+    if (failed(store_members(call->daemon->store, &call->arena, &members))) {
+        return false;
+    }
+    const struct member *all = members.items;
+    for (size_t i = 0; i < members.count; i++) {
+        if (all[i].node_id != node_id && all[i].standing == STANDING_MEMBER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void handle_cluster_remove(struct call *call)
+{
+    struct rpc_remove params;
+    struct member member;
+    if (!call_params(call, &params)) {
+        return;
+    }
+    struct status status = find_member(call, params.name, &member);
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    if (member.node_id != call->daemon->identity.node_id ||
+        !has_other_members(call, member.node_id)) {
+        propose_removal(call, member.node_id, params.force);
+        return;
+    }
+    call->change.context = call;
+    status = consensus_transfer(call->daemon->consensus, 0, &call->change, on_handed_over);
+    if (failed(status)) {
+        call_fail(call, wrap(status, "let another node lead first"));
+        return;
+    }
+    call_hold(call);
+}
+
+static void on_transferred(struct membership_change *change, struct status status)
+{
+    struct call *call = change->context;
+    if (failed(status)) {
+        call_fail(call, status);
+    } else {
+        call_done(call, "another node leads now");
+    }
+    call_release(call);
+}
+
+void handle_cluster_transfer(struct call *call)
+{
+    struct rpc_name params;
+    struct member member;
+    if (!call_params(call, &params)) {
+        return;
+    }
+    struct status status = find_member(call, params.name, &member);
+    if (!failed(status) && member.node_id == call->daemon->identity.node_id) {
+        call_done(call, "%s leads already", call->daemon->config.name);
+        return;
+    }
+    if (!failed(status)) {
+        call->change.context = call;
+        status = consensus_transfer(call->daemon->consensus, member.node_id, &call->change,
+                                    on_transferred);
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    call_hold(call);
+}

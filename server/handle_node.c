@@ -1,0 +1,112 @@
+/*
+ * Handlers of node.* and rpc.describe: what this process is, and what it understands.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "call.h"
+#include "daemon.h"
+#include "handlers.h"
+#include "views.h"
+
+void handle_node_version(struct call *call)
+{
+    struct consensus_status *raft = arena_alloc(&call->arena, 1, sizeof *raft);
+    if (raft == NULL) {
+        call_fail(call, fail(STATUS_NO_MEMORY, "tell the version"));
+        return;
+    }
+    consensus_status(call->daemon->consensus, raft);
+    const struct rpc_version version = {
+        .version = slice_of(MUSTER_VERSION),
+        .library = slice_of(raft->library),
+        .protocol = RPC_PROTOCOL_VERSION,
+        .pid = (uint64_t)getpid(),
+        .uptime_ms = clock_monotonic_ms() - call->daemon->started_at_ms,
+    };
+    call_reply(call, &version);
+}
+
+void handle_node_digest(struct call *call)
+{
+    struct rpc_digest params;
+    struct store_digest digest = {0};
+    struct status status = OK;
+    if (!call_params(call, &params)) {
+        return;
+    }
+    if (params.deep) {
+        status = store_digest_deep(call->daemon->store, &digest);
+    } else if (params.index != 0) {
+        status = store_digest_at(call->daemon->store, params.index, &digest);
+    } else {
+        store_digest(call->daemon->store, &digest);
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    const struct rpc_digest_view view = {
+        .index = digest.index,
+        .digest = view_digest(&digest, &call->arena),
+    };
+    call_reply(call, &view);
+}
+
+static const char *kind_name(enum codec_kind kind)
+{
+    switch (kind) {
+    case CODEC_U64: return "number";
+    case CODEC_BOOL: return "boolean";
+    case CODEC_TEXT: return "text";
+    case CODEC_BYTES: return "bytes";
+    case CODEC_MESSAGE: return "map";
+    case CODEC_LIST: return "list of maps";
+    case CODEC_TEXTS: return "list of texts";
+    }
+    return "text";
+}
+
+static struct codec_list describe_fields(struct call *call, const struct codec *codec)
+{
+    struct slice *rows = arena_alloc(&call->arena, codec->field_count, sizeof *rows);
+    if (rows == NULL) {
+        return (struct codec_list){0};
+    }
+    for (size_t i = 0; i < codec->field_count; i++) {
+        const struct codec_field *field = &codec->fields[i];
+        rows[i] = view_text(&call->arena, "%s: %s%s%s (at most %llu)%s", field->name,
+                            kind_name(field->kind), field->of == NULL ? "" : " ",
+                            field->of == NULL ? "" : field->of->name,
+                            (unsigned long long)field->limit, field->optional ? ", optional" : "");
+    }
+    return (struct codec_list){.items = rows, .count = codec->field_count};
+}
+
+void handle_describe(struct call *call)
+{
+    struct rpc_method_view *rows = arena_alloc(&call->arena, RPC_METHOD_COUNT, sizeof *rows);
+    if (rows == NULL) {
+        call_fail(call, fail(STATUS_NO_MEMORY, "describe the RPC"));
+        return;
+    }
+    for (size_t i = 0; i < RPC_METHOD_COUNT; i++) {
+        const struct rpc_method_row *row = &rpc_methods[i];
+        rows[i] = (struct rpc_method_view){
+            .method = slice_of(row->name),
+            .role = slice_of(rpc_role_name(row->role)),
+            .routing = slice_of(rpc_routing_name(row->routing)),
+            .summary = slice_of(row->summary),
+            .params = describe_fields(call, row->params),
+            .results = describe_fields(call, row->result),
+        };
+    }
+    const struct rpc_description description = {
+        .protocol = RPC_PROTOCOL_VERSION,
+        .version = slice_of(MUSTER_VERSION),
+        .methods = {.items = rows, .count = RPC_METHOD_COUNT},
+    };
+    call_reply(call, &description);
+}

@@ -1,0 +1,455 @@
+/*
+ * Lineages on disk.
+ *
+ * A crash between any two steps leaves either the old lineage in use or the new one, complete:
+ * files are written, synced and renamed into place before CURRENT names their folder.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "identity.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "base/hex.h"
+#include "base/random.h"
+#include "base/x509.h"
+#include "consensus/consensus.h"
+#include "file.h"
+#include "store/seal.h"
+
+#define ROOT_SECRET_SIZE SEAL_KEY_SIZE
+#define IDENTITY_FILE_SIZE_MAX 131072 /* Bytes. */
+#define CA_DAYS 3650
+#define NODE_CERTIFICATE_DAYS 1095
+#define DAY_MS UINT64_C(86400000)
+#define BACKDATE_MS UINT64_C(3600000) /* So that members whose clocks lag accept it. */
+
+/* The identity file: CODEC_TAGS, secrets sealed under the root secret with epoch 0. */
+struct identity_file {
+    uint64_t node_id;
+    struct slice cluster_id;
+    struct slice ca_certificate;
+    struct slice certificate;
+    struct slice sealed_node_key;
+    struct slice sealed_cluster_key;
+    uint64_t key_epoch;
+    bool bootstrap;
+    struct slice sealed_ca_key;
+    struct slice previous;
+    struct codec_list contacts;
+};
+
+static const struct codec_field identity_fields[] = {
+    CODEC_FIELD(struct identity_file, 1, node_id, CODEC_U64, INT64_MAX),
+    CODEC_FIELD(struct identity_file, 2, cluster_id, CODEC_TEXT, 32),
+    CODEC_FIELD(struct identity_file, 3, ca_certificate, CODEC_TEXT, 16384),
+    CODEC_FIELD(struct identity_file, 4, certificate, CODEC_TEXT, 16384),
+    CODEC_FIELD(struct identity_file, 5, sealed_node_key, CODEC_BYTES, 16640),
+    CODEC_FIELD(struct identity_file, 6, sealed_cluster_key, CODEC_BYTES, 256),
+    CODEC_FIELD(struct identity_file, 7, key_epoch, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct identity_file, 8, bootstrap, CODEC_BOOL, 1),
+    CODEC_OPTIONAL(struct identity_file, 9, sealed_ca_key, CODEC_BYTES, 16640),
+    CODEC_OPTIONAL(struct identity_file, 10, previous, CODEC_TEXT, IDENTITY_LINEAGE_SIZE - 1),
+    CODEC_OPTIONAL(struct identity_file, 11, contacts, CODEC_TEXTS, ASK_ADDRESSES_MAX),
+};
+static const struct codec identity_codec = CODEC(struct identity_file, "identity", identity_fields);
+
+static struct status read_root_secret(const char *data_directory, const char *configured,
+                                      struct secret *out)
+{
+    char path[IDENTITY_PATH_SIZE];
+    bool own = configured[0] == '\0';
+    (void)snprintf(path, sizeof path, "%s%s", own ? data_directory : configured,
+                   own ? "/root.secret" : "");
+    struct buffer bytes = {0};
+    struct status status = file_read(path, 4096, &bytes);
+    if (status.code == STATUS_NOT_FOUND && own) {
+        status = secret_reserve(out, ROOT_SECRET_SIZE);
+        if (failed(status)) {
+            return status;
+        }
+        random_bytes(out->pages, ROOT_SECRET_SIZE);
+        status = file_write(path, secret_slice(out));
+        if (failed(status)) {
+            secret_release(out);
+        }
+        return status;
+    }
+    if (!failed(status) && bytes.size != ROOT_SECRET_SIZE) {
+        status =
+            fail(STATUS_INVALID, "%s has %zu bytes, not %d", path, bytes.size, ROOT_SECRET_SIZE);
+    }
+    if (!failed(status)) {
+        status = secret_copy(out, buffer_slice(&bytes));
+    }
+    if (bytes.data != NULL) {
+        secret_wipe(bytes.data, bytes.capacity);
+    }
+    buffer_release(&bytes);
+    return status;
+}
+
+static struct status seal_under_root(const struct secret *root, const char *what,
+                                     struct slice plain, struct buffer *out)
+{
+    uint8_t nonce[SEAL_NONCE_SIZE];
+    random_bytes(nonce, sizeof nonce);
+    struct seal_purpose purpose = seal_purpose_of(slice_of(what), 0);
+    return seal_close(secret_slice(root), 0, &purpose, nonce, plain, out);
+}
+
+static struct status open_under_root(const struct secret *root, const char *what,
+                                     struct slice sealed, struct secret *out)
+{
+    struct seal_purpose purpose = seal_purpose_of(slice_of(what), 0);
+    struct status status = seal_open(secret_slice(root), &purpose, sealed, out);
+    if (status.code == STATUS_CORRUPT) {
+        return fail(STATUS_INVALID,
+                    "the %s was not sealed with this root secret: give back the one "
+                    "that was in use (root_secret_file)",
+                    what);
+    }
+    return status;
+}
+
+static struct status copy_buffer(struct slice bytes, struct buffer *out)
+{
+    return buffer_append(out, bytes.data, bytes.size) ? OK
+                                                      : fail(STATUS_NO_MEMORY, "copy identity");
+}
+
+static struct status take_file(const struct identity_file *file, const struct secret *root,
+                               struct identity *out)
+{
+    out->node_id = file->node_id;
+    out->key_epoch = file->key_epoch;
+    out->bootstrap = file->bootstrap;
+    if (!slice_to_text(file->cluster_id, out->cluster_id, sizeof out->cluster_id) ||
+        !slice_to_text(file->previous, out->previous, sizeof out->previous)) {
+        return fail(STATUS_CORRUPT, "the identity's names are not text");
+    }
+    const struct slice *contacts = file->contacts.items;
+    for (size_t i = 0; i < file->contacts.count; i++) {
+        if (!slice_to_text(contacts[i], out->contacts.texts[i], ASK_ADDRESS_SIZE)) {
+            return fail(STATUS_CORRUPT, "the identity's contacts are not text");
+        }
+    }
+    out->contacts.count = file->contacts.count;
+    struct status status = copy_buffer(file->ca_certificate, &out->ca_certificate);
+    if (!failed(status)) {
+        status = copy_buffer(file->certificate, &out->certificate);
+    }
+    if (!failed(status)) {
+        status = copy_buffer(file->sealed_ca_key, &out->sealed_ca_key);
+    }
+    if (!failed(status)) {
+        status = open_under_root(root, "node key", file->sealed_node_key, &out->node_key);
+    }
+    if (!failed(status)) {
+        status = open_under_root(root, "cluster key", file->sealed_cluster_key, &out->cluster_key);
+    }
+    return status;
+}
+
+static struct status load_lineage(const struct secret *root, struct identity *out)
+{
+    char path[IDENTITY_PATH_SIZE + 16];
+    struct buffer bytes = {0};
+    struct arena arena = {0};
+    struct identity_file file;
+    (void)snprintf(path, sizeof path, "%s/identity", out->path);
+    struct status status = file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes);
+    if (!failed(status)) {
+        status = codec_decode(&identity_codec, CODEC_TAGS, buffer_slice(&bytes), &arena, &file);
+        if (status.code == STATUS_INVALID) {
+            status.code = STATUS_CORRUPT;
+        }
+    }
+    if (!failed(status)) {
+        status = take_file(&file, root, out);
+    }
+    arena_release(&arena);
+    buffer_release(&bytes);
+    return failed(status) ? wrap(status, "%s", path) : OK;
+}
+
+static struct status encode_identity(const struct identity *identity, const struct secret *root,
+                                     struct buffer *out)
+{
+    struct buffer node_key = {0};
+    struct buffer cluster_key = {0};
+    struct status status =
+        seal_under_root(root, "node key", secret_slice(&identity->node_key), &node_key);
+    if (!failed(status)) {
+        status = seal_under_root(root, "cluster key", secret_slice(&identity->cluster_key),
+                                 &cluster_key);
+    }
+    struct slice contacts[ASK_ADDRESSES_MAX];
+    for (size_t i = 0; i < identity->contacts.count; i++) {
+        contacts[i] = slice_of(identity->contacts.texts[i]);
+    }
+    if (!failed(status)) {
+        const struct identity_file file = {
+            .node_id = identity->node_id,
+            .cluster_id = slice_of(identity->cluster_id),
+            .ca_certificate = buffer_slice(&identity->ca_certificate),
+            .certificate = buffer_slice(&identity->certificate),
+            .sealed_node_key = buffer_slice(&node_key),
+            .sealed_cluster_key = buffer_slice(&cluster_key),
+            .key_epoch = identity->key_epoch,
+            .bootstrap = identity->bootstrap,
+            .sealed_ca_key = buffer_slice(&identity->sealed_ca_key),
+            .previous = slice_of(identity->previous),
+            .contacts = {.items = contacts, .count = identity->contacts.count},
+        };
+        status = codec_encode(&identity_codec, CODEC_TAGS, &file, out);
+    }
+    buffer_release(&node_key);
+    buffer_release(&cluster_key);
+    return status;
+}
+
+static void set_path(struct identity *identity, const char *data_directory)
+{
+    (void)snprintf(identity->path, sizeof identity->path, "%.400s/%.31s", data_directory,
+                   identity->lineage);
+}
+
+static struct status write_lineage(const char *data_directory, const struct secret *root,
+                                   struct identity *identity)
+{
+    uint8_t random[8];
+    char digits[2 * sizeof random + 1];
+    random_bytes(random, sizeof random);
+    hex_encode((struct slice){.data = random, .size = sizeof random}, digits);
+    (void)snprintf(identity->lineage, sizeof identity->lineage, "lineage-%s", digits);
+    set_path(identity, data_directory);
+
+    char path[IDENTITY_PATH_SIZE + 16];
+    struct status status = file_make_folder(identity->path);
+    if (!failed(status)) {
+        (void)snprintf(path, sizeof path, "%s/store", identity->path);
+        status = file_make_folder(path);
+    }
+    struct buffer bytes = {0};
+    if (!failed(status)) {
+        status = encode_identity(identity, root, &bytes);
+    }
+    if (!failed(status)) {
+        (void)snprintf(path, sizeof path, "%s/identity", identity->path);
+        status = file_write(path, buffer_slice(&bytes));
+    }
+    buffer_release(&bytes);
+    return failed(status) ? status : file_sync_folder(data_directory);
+}
+
+static struct status random_serial_subject(const char *name, uint64_t now_ms, uint64_t days,
+                                           uint8_t serial[16], struct x509_subject *out)
+{
+    random_bytes(serial, 16);
+    serial[0] = (uint8_t)((serial[0] & 0x7FU) | 0x40U); /* Positive and of full length. */
+    *out = (struct x509_subject){
+        .common_name = slice_of(name),
+        .serial = {.data = serial, .size = 16},
+        .not_before_ms = now_ms > BACKDATE_MS ? now_ms - BACKDATE_MS : 0,
+        .not_after_ms = now_ms + days * DAY_MS,
+    };
+    return name[0] == '\0' ? fail(STATUS_INVALID, "a certificate needs a name") : OK;
+}
+
+/* The CA, and this node's certificate of it. The CA's key ends up sealed under the cluster key. */
+static struct status make_certificates(struct identity *out, const char *node_name, uint64_t now_ms)
+{
+    struct secret ca_key = {0};
+    struct buffer request = {0};
+    struct x509_subject subject;
+    uint8_t serial[16];
+    uint8_t nonce[SEAL_NONCE_SIZE];
+    struct seal_purpose purpose = seal_purpose_of(slice_of("ca_key"), 0);
+    random_bytes(nonce, sizeof nonce);
+
+    struct status status = x509_make_key(&ca_key);
+    if (!failed(status)) {
+        status = random_serial_subject("muster cluster CA", now_ms, CA_DAYS, serial, &subject);
+    }
+    if (!failed(status)) {
+        status = x509_make_ca(secret_slice(&ca_key), &subject, &out->ca_certificate);
+    }
+    if (!failed(status)) {
+        status = x509_make_request(secret_slice(&out->node_key), slice_of(node_name), &request);
+    }
+    if (!failed(status)) {
+        status = random_serial_subject(node_name, now_ms, NODE_CERTIFICATE_DAYS, serial, &subject);
+    }
+    if (!failed(status)) {
+        status = x509_issue(buffer_slice(&out->ca_certificate), secret_slice(&ca_key),
+                            buffer_slice(&request), &subject, &out->certificate);
+    }
+    if (!failed(status)) {
+        status = seal_close(secret_slice(&out->cluster_key), (uint32_t)out->key_epoch, &purpose,
+                            nonce, secret_slice(&ca_key), &out->sealed_ca_key);
+    }
+    secret_release(&ca_key);
+    buffer_release(&request);
+    return status;
+}
+
+struct status identity_make_standalone(struct slice node_key, const char *node_name,
+                                       uint64_t now_ms, struct identity *out)
+{
+    uint8_t id[16];
+    random_bytes(id, sizeof id);
+    hex_encode((struct slice){.data = id, .size = sizeof id}, out->cluster_id);
+    out->bootstrap = true;
+    out->key_epoch = 1;
+
+    struct status status = secret_reserve(&out->cluster_key, SEAL_KEY_SIZE);
+    if (!failed(status)) {
+        random_bytes(out->cluster_key.pages, SEAL_KEY_SIZE);
+        status = node_key.size == 0 ? x509_make_key(&out->node_key)
+                                    : secret_copy(&out->node_key, node_key);
+    }
+    if (!failed(status)) {
+        status = make_certificates(out, node_name, now_ms);
+    }
+    if (!failed(status)) {
+        status = node_id_of_certificate(buffer_slice(&out->certificate), &out->node_id);
+    }
+    return failed(status) ? wrap(status, "make a node identity") : OK;
+}
+
+static struct status make_first(const char *data_directory, const struct secret *root,
+                                const char *node_name, uint64_t now_ms, struct identity *out)
+{
+    struct status status = identity_make_standalone((struct slice){0}, node_name, now_ms, out);
+    if (!failed(status)) {
+        status = write_lineage(data_directory, root, out);
+    }
+    return failed(status) ? status : identity_switch(data_directory, out->lineage);
+}
+
+static bool is_lineage(struct slice name)
+{
+    uint8_t digits[8];
+    if (name.size != 24 || memcmp(name.data, "lineage-", 8) != 0) {
+        return false;
+    }
+    struct slice rest = {.data = (const char *)name.data + 8, .size = 16};
+    return hex_decode(rest, digits, sizeof digits);
+}
+
+struct status identity_open(const char *data_directory, const char *root_secret_file,
+                            const char *node_name, uint64_t now_ms, struct identity *out)
+{
+    char path[IDENTITY_PATH_SIZE];
+    struct secret root = {0};
+    struct buffer current = {0};
+    struct status status = file_make_folder(data_directory);
+    if (!failed(status)) {
+        status = read_root_secret(data_directory, root_secret_file, &root);
+    }
+    if (failed(status)) {
+        return wrap(status, "open %s", data_directory);
+    }
+    (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
+    status = file_read(path, 64, &current);
+    if (status.code == STATUS_NOT_FOUND) {
+        status = make_first(data_directory, &root, node_name, now_ms, out);
+    } else if (!failed(status) && !is_lineage(buffer_slice(&current))) {
+        status = fail(STATUS_CORRUPT, "%s does not name a lineage", path);
+    } else if (!failed(status)) {
+        (void)slice_to_text(buffer_slice(&current), out->lineage, sizeof out->lineage);
+        set_path(out, data_directory);
+        status = load_lineage(&root, out);
+    }
+    secret_release(&root);
+    buffer_release(&current);
+    if (failed(status)) {
+        identity_release(out);
+    }
+    return status;
+}
+
+void identity_release(struct identity *identity)
+{
+    buffer_release(&identity->ca_certificate);
+    buffer_release(&identity->certificate);
+    buffer_release(&identity->sealed_ca_key);
+    secret_release(&identity->node_key);
+    secret_release(&identity->cluster_key);
+    *identity = (struct identity){0};
+}
+
+struct status identity_stage(const char *data_directory, const char *root_secret_file,
+                             struct identity *staged)
+{
+    struct secret root = {0};
+    struct status status = read_root_secret(data_directory, root_secret_file, &root);
+    if (!failed(status)) {
+        status = write_lineage(data_directory, &root, staged);
+    }
+    secret_release(&root);
+    return failed(status) ? wrap(status, "stage a new lineage") : OK;
+}
+
+struct status identity_switch(const char *data_directory, const char *lineage)
+{
+    char path[IDENTITY_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
+    return file_write(path, slice_of(lineage));
+}
+
+/* Its sealed keys go first: a removal that is cut short leaves no secret. */
+static struct status remove_lineage(const char *data_directory, const char *lineage)
+{
+    char path[IDENTITY_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%.400s/%.31s/identity", data_directory, lineage);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return fail_errno(errno, "remove %s", path);
+    }
+    (void)snprintf(path, sizeof path, "%.400s/%.31s", data_directory, lineage);
+    return file_remove_tree(path);
+}
+
+static bool is_standalone(const char *data_directory, const char *lineage)
+{
+    char path[IDENTITY_PATH_SIZE];
+    struct buffer bytes = {0};
+    struct arena arena = {0};
+    struct identity_file file;
+    (void)snprintf(path, sizeof path, "%.400s/%.31s/identity", data_directory, lineage);
+    bool standalone =
+        !failed(file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes)) &&
+        !failed(codec_decode(&identity_codec, CODEC_TAGS, buffer_slice(&bytes), &arena, &file)) &&
+        file.bootstrap;
+    arena_release(&arena);
+    buffer_release(&bytes);
+    return standalone;
+}
+
+struct status identity_sweep(const char *data_directory, const struct identity *current)
+{
+    DIR *folder = opendir(data_directory);
+    struct status status = OK;
+    if (folder == NULL) {
+        return fail_errno(errno, "read %s", data_directory);
+    }
+    for (struct dirent *entry = readdir(folder); entry != NULL && !failed(status);
+         entry = readdir(folder)) {
+        if (!is_lineage(slice_of(entry->d_name)) || strcmp(entry->d_name, current->lineage) == 0 ||
+            is_standalone(data_directory, entry->d_name)) {
+            continue;
+        }
+        status = remove_lineage(data_directory, entry->d_name);
+    }
+    (void)closedir(folder);
+    return status;
+}

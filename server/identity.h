@@ -1,0 +1,78 @@
+/*
+ * Who this node is, and in which cluster: its key, certificates and the cluster's key, on disk.
+ *
+ * The data folder:
+ *
+ *     root.secret        32 random bytes; seals everything below (or root_secret_file elsewhere)
+ *     CURRENT            the name of the lineage in use, replaced by rename
+ *     lineage-<hex>/     one life of this node in one cluster:
+ *         identity       this file's struct, secrets sealed under the root secret
+ *         log/           the write-ahead log
+ *         store/         LMDB
+ *
+ * A node starts as a standalone cluster of one, a lineage of its own. Joining another cluster
+ * stages a new lineage beside it; one rename of CURRENT makes it the node's life, and until then
+ * nothing has changed. Leaving does the same with a fresh standalone lineage.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVER_IDENTITY_H
+#define SERVER_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ask.h"
+#include "base/secret.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+#define IDENTITY_PATH_SIZE 512
+#define IDENTITY_LINEAGE_SIZE 32
+
+struct identity {
+    char lineage[IDENTITY_LINEAGE_SIZE]; /* Name of its folder. */
+    char path[IDENTITY_PATH_SIZE];       /* Of its folder. */
+    uint64_t node_id;
+    char cluster_id[33];          /* 32 hex digits. */
+    struct buffer ca_certificate; /* PEM */
+    struct buffer certificate;    /* PEM; this node's, of the CA. */
+    struct secret node_key;       /* PEM */
+    struct secret cluster_key;    /* SEAL_KEY_SIZE bytes. */
+    uint64_t key_epoch;
+    bool bootstrap;              /* This node begins the cluster: an empty log starts it. */
+    struct buffer sealed_ca_key; /* For cluster_init, if `bootstrap`; sealed under the cluster
+                                        key. */
+    char previous[IDENTITY_LINEAGE_SIZE]; /* Standalone lineage to return to if the join is undone;
+                                             empty if there is none. */
+    struct ask_addresses contacts;        /* Admin RPC addresses of the cluster that was joined. */
+};
+
+/*
+ * Load the lineage in use, or, in an empty folder, make the node's first: a standalone cluster of
+ * one with a key, a CA and a cluster key of its own. `out` must be zero.
+ * STATUS_CORRUPT when a file does not verify, STATUS_INVALID when the root secret is not the one
+ * that sealed it, STATUS_IO, STATUS_FULL.
+ */
+MUST_USE struct status identity_open(const char *data_directory, const char *root_secret_file,
+                                     const char *node_name, uint64_t now_ms, struct identity *out);
+void identity_release(struct identity *identity);
+
+/* Write a lineage of `staged` (everything but lineage and path set) beside the present one, synced,
+ * not yet in use; sets its lineage and path. */
+MUST_USE struct status identity_stage(const char *data_directory, const char *root_secret_file,
+                                      struct identity *staged);
+
+/* A fresh standalone cluster of one that keeps the node's key. Not written yet. */
+MUST_USE struct status identity_make_standalone(struct slice node_key, const char *node_name,
+                                                uint64_t now_ms, struct identity *out);
+
+/* Make a staged lineage the one in use, at the next start. */
+MUST_USE struct status identity_switch(const char *data_directory, const char *lineage);
+
+/* Remove every lineage that is not in use and is not a standalone one of this node: what is left of
+ * clusters it was in, and of joins that were not finished. Standalone ones stay, for they may hold
+ * records that were never delivered. */
+MUST_USE struct status identity_sweep(const char *data_directory, const struct identity *current);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * Issuing certificates of the cluster's CA. The CA's key is opened for the moment of signing only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVER_ISSUE_H
+#define SERVER_ISSUE_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct daemon;
+
+#define ISSUE_NODE_DAYS 1095U
+
+/* A certificate, PEM, for a signing request or public key, appended to `out`. STATUS_CORRUPT if the
+ * CA's key does not open; otherwise as x509_issue(). */
+MUST_USE struct status issue_certificate(struct daemon *daemon, struct slice request,
+                                         struct slice common_name, uint64_t days,
+                                         struct buffer *out);
+
+#endif

@@ -1,0 +1,301 @@
+/*
+ * Leaving, step by step:
+ *
+ *     IDLE ──leads──► HANDING_OVER ──another leads──► WAITING ──leader known──► ASKING ──removed──► restart
+ *      │                                                 ▲                        │
+ *      ├──follows────────────────────────────────────────┘                        ├─refused─► IDLE
+ *      └──is alone──► REMOVING ──applied──► restart                     WAITING ◄─┘ not the leader
+ *
+ * Asked twice, the cluster says that no such member is left, which is as good as "removed".
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "leave.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ask.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "call.h"
+#include "client/rpc_frame.h"
+#include "daemon.h"
+#include "join.h"
+
+#define LEAVE_DEADLINE_MS 30000U
+
+enum leaver_state {
+    LEAVER_IDLE,
+    LEAVER_HANDING_OVER,
+    LEAVER_WAITING,
+    LEAVER_ASKING,
+    LEAVER_REMOVING,
+    LEAVER_STATE_COUNT,
+};
+
+#define TO(state) (1U << (state))
+
+static const unsigned leaver_moves[LEAVER_STATE_COUNT] = {
+    [LEAVER_IDLE] = TO(LEAVER_HANDING_OVER) | TO(LEAVER_WAITING) | TO(LEAVER_REMOVING),
+    [LEAVER_HANDING_OVER] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
+    [LEAVER_WAITING] = TO(LEAVER_ASKING) | TO(LEAVER_HANDING_OVER) | TO(LEAVER_IDLE),
+    [LEAVER_ASKING] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
+    [LEAVER_REMOVING] = TO(LEAVER_IDLE),
+};
+
+#undef TO
+
+struct leaver {
+    struct daemon *daemon;
+    enum leaver_state state;
+    struct call *call; /* Held. */
+    struct ask *ask;
+    struct membership_change change;
+};
+
+static void become(struct leaver *leaver, enum leaver_state next)
+{
+    assert((leaver_moves[leaver->state] & 1U << next) != 0);
+    leaver->state = next;
+}
+
+struct status leaver_create(struct daemon *daemon, struct leaver **out)
+{
+    struct leaver *leaver = calloc(1, sizeof *leaver);
+    if (leaver == NULL) {
+        return fail(STATUS_NO_MEMORY, "start the leaver");
+    }
+    leaver->daemon = daemon;
+    *out = leaver;
+    return OK;
+}
+
+static void give_up(struct leaver *leaver, uint64_t error, struct slice message)
+{
+    struct call *call = leaver->call;
+    leaver->call = NULL;
+    become(leaver, LEAVER_IDLE);
+    call_error(call, error, message);
+    call_release(call);
+}
+
+static void give_up_status(struct leaver *leaver, struct status status)
+{
+    give_up(leaver, rpc_error_of_status(status.code), slice_of(status.message));
+}
+
+void leaver_close(struct leaver *leaver)
+{
+    if (leaver == NULL) {
+        return;
+    }
+    ask_cancel(leaver->ask);
+    if (leaver->call != NULL) {
+        struct call *call = leaver->call;
+        call_fail(call, fail(STATUS_UNKNOWN, "musterd stops; look at cluster status, then again"));
+        call_release(call);
+    }
+    free(leaver);
+}
+
+/* The cluster has let this node go. */
+static void go(struct leaver *leaver)
+{
+    struct call *call = leaver->call;
+    struct status status = joiner_become_standalone(leaver->daemon->joiner);
+    leaver->call = NULL;
+    become(leaver, LEAVER_IDLE);
+    if (failed(status)) {
+        call_fail(call, wrap(status, "the cluster has let this node go, but"));
+    } else {
+        call_done(call, "left; this node starts again as a standalone one");
+    }
+    call_release(call);
+}
+
+static void on_asked(void *context, struct status status, uint64_t error, struct slice result)
+{
+    struct leaver *leaver = context;
+    (void)result;
+    leaver->ask = NULL;
+    if (!failed(status) || error == RPC_NOT_FOUND || error == RPC_UNAUTHORIZED) {
+        go(leaver); /* Unauthorised: it does not know our certificate any more. */
+        return;
+    }
+    if (error >= RPC_REFUSED || error == RPC_INVALID || error == RPC_NO_QUORUM) {
+        give_up(leaver, error, slice_of(status.message));
+        return;
+    }
+    become(leaver, LEAVER_WAITING); /* Until the call's deadline. */
+}
+
+static struct status write_request(struct leaver *leaver, struct buffer *out)
+{
+    const struct caller *caller = &leaver->call->caller;
+    const struct rpc_remove remove = {.name = slice_of(leaver->daemon->config.name)};
+    struct buffer params = {0};
+    struct status status = codec_encode(&rpc_remove_codec, CODEC_NAMES, &remove, &params);
+    if (!failed(status)) {
+        const struct rpc_forward forward = {
+            .method = slice_of(rpc_methods[RPC_CLUSTER_REMOVE].name),
+            .params = buffer_slice(&params),
+            .actor = slice_of(caller->actor),
+            .origin = slice_of(caller->origin),
+            .role = caller->role,
+            .node_id = leaver->daemon->identity.node_id,
+            .deadline_ms = RPC_DEADLINE_DEFAULT_MS,
+        };
+        status = rpc_frame_begin_request(out, 1, rpc_methods[RPC_PEER_FORWARD].name)
+                     ? codec_encode(&rpc_forward_codec, CODEC_NAMES, &forward, out)
+                     : fail(STATUS_NO_MEMORY, "ask to leave");
+    }
+    buffer_release(&params);
+    return status;
+}
+
+static void ask_leader(struct leaver *leaver, uint64_t leader_id)
+{
+    struct daemon *daemon = leaver->daemon;
+    struct arena arena = {0};
+    struct member member;
+    struct buffer request = {0};
+    struct ask_addresses addresses = {.count = 1};
+    struct status status = store_member(daemon->store, &arena, leader_id, &member);
+    if (!failed(status) &&
+        slice_to_text(member.rpc_address, addresses.texts[0], ASK_ADDRESS_SIZE)) {
+        status = write_request(leaver, &request);
+    }
+    if (!failed(status)) {
+        become(leaver, LEAVER_ASKING);
+        status = ask_start(daemon->loop, daemon->tls_client, &addresses, buffer_slice(&request),
+                           on_asked, leaver, &leaver->ask);
+    }
+    if (failed(status)) {
+        give_up_status(leaver, status);
+    }
+    buffer_release(&request);
+    arena_release(&arena);
+}
+
+static void on_handed_over(struct membership_change *change, struct status status)
+{
+    struct leaver *leaver = change->context;
+    if (failed(status)) {
+        give_up_status(leaver, wrap(status, "let another node lead first"));
+        return;
+    }
+    become(leaver, LEAVER_WAITING);
+}
+
+static void hand_over(struct leaver *leaver)
+{
+    become(leaver, LEAVER_HANDING_OVER);
+    leaver->change.context = leaver;
+    struct status status =
+        consensus_transfer(leaver->daemon->consensus, 0, &leaver->change, on_handed_over);
+    if (failed(status)) {
+        give_up_status(leaver, wrap(status, "let another node lead first"));
+    }
+}
+
+static void on_self_removed(void *argument, struct status status, struct apply_outcome outcome)
+{
+    struct leaver *leaver = argument;
+    if (!failed(status) && outcome.refusal == REFUSAL_NONE) {
+        go(leaver);
+    } else if (failed(status)) {
+        give_up_status(leaver, status);
+    } else {
+        struct call *call = leaver->call;
+        leaver->call = NULL;
+        become(leaver, LEAVER_IDLE);
+        call_refuse(call, (enum refusal)outcome.refusal);
+        call_release(call);
+    }
+}
+
+static void remove_self(struct leaver *leaver)
+{
+    const struct command command = {
+        .type = COMMAND_MEMBER_REMOVE,
+        .body.member_remove = {.node_id = leaver->daemon->identity.node_id},
+    };
+    become(leaver, LEAVER_REMOVING);
+    struct status status = daemon_propose(leaver->daemon, &command, on_self_removed, leaver);
+    if (failed(status)) {
+        on_self_removed(leaver, status, (struct apply_outcome){0});
+    }
+}
+
+static struct status count_others(struct daemon *daemon, bool *in_cluster, size_t *others)
+{
+    struct arena arena = {0};
+    struct cluster_view cluster;
+    struct codec_list members;
+    struct status status = store_cluster(daemon->store, &arena, &cluster);
+    if (!failed(status)) {
+        status = store_members(daemon->store, &arena, &members);
+    }
+    if (!failed(status)) {
+        const struct member *all = members.items;
+        *in_cluster = cluster.name.size > 0;
+        *others = 0;
+        for (size_t i = 0; i < members.count; i++) {
+            *others +=
+                all[i].node_id != daemon->identity.node_id && all[i].standing != STANDING_REMOVED;
+        }
+    }
+    arena_release(&arena);
+    return status;
+}
+
+void leaver_begin(struct leaver *leaver, struct call *call)
+{
+    struct rpc_empty params;
+    bool in_cluster = false;
+    size_t others = 0;
+    if (!call_params(call, &params)) {
+        return;
+    }
+    struct status status = count_others(leaver->daemon, &in_cluster, &others);
+    if (!failed(status) && leaver->state != LEAVER_IDLE) {
+        status = fail(STATUS_BUSY, "this node is leaving already");
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    if (!in_cluster) {
+        call_refuse(call, REFUSAL_NOT_IN_CLUSTER);
+        return;
+    }
+    leaver->call = call;
+    call_hold(call);
+    call->deadline_at_ms = clock_monotonic_ms() + LEAVE_DEADLINE_MS;
+    if (others == 0) {
+        remove_self(leaver);
+    } else if (leaver->daemon->event.role == CONSENSUS_LEADER) {
+        hand_over(leaver);
+    } else {
+        become(leaver, LEAVER_WAITING);
+    }
+}
+
+void leaver_on_tick(struct leaver *leaver)
+{
+    const struct daemon *daemon = leaver->daemon;
+    if (leaver->state != LEAVER_WAITING) {
+        return;
+    }
+    if (leaver->call->answered) { /* By its deadline. */
+        call_release(leaver->call);
+        leaver->call = NULL;
+        become(leaver, LEAVER_IDLE);
+    } else if (daemon->event.role == CONSENSUS_LEADER) {
+        hand_over(leaver);
+    } else if (daemon->event.leader_id != 0) {
+        ask_leader(leaver, daemon->event.leader_id);
+    }
+}

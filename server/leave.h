@@ -1,0 +1,26 @@
+/*
+ * Leaving, on the side of the node that leaves: another leads first if it leads, the leader is
+ * asked to remove it, and it starts again as a standalone node (rule 9).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVER_LEAVE_H
+#define SERVER_LEAVE_H
+
+#include "base/status.h"
+
+struct call;
+struct daemon;
+struct leaver;
+
+MUST_USE struct status leaver_create(struct daemon *daemon, struct leaver **out);
+
+/* Give up what is under way; NULL is ignored. Before consensus is closed. */
+void leaver_close(struct leaver *leaver);
+
+/* cluster.leave: answers the call. */
+void leaver_begin(struct leaver *leaver, struct call *call);
+
+void leaver_on_tick(struct leaver *leaver);
+
+#endif

@@ -1,0 +1,190 @@
+/*
+ * Problems of a cluster, each with its remedy.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "problems.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "views.h"
+
+#define FILLED_PERCENT 80 /* From here on a limit is spoken of. */
+#define LAG_ENTRIES 10000
+#define CERTIFICATE_DAYS 30
+#define DAY_MS UINT64_C(86400000)
+
+struct problem_list {
+    struct arena *arena;
+    struct rpc_problem *items;
+    size_t count;
+};
+
+static void add(struct problem_list *list, struct slice what, const char *remedy)
+{
+    if (list->count < RPC_PROBLEMS_MAX) {
+        list->items[list->count++] = (struct rpc_problem){.what = what, .remedy = slice_of(remedy)};
+    }
+}
+
+static bool is(struct slice text, const char *word)
+{
+    return slice_equal(text, slice_of(word));
+}
+
+static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
+                           const struct rpc_cluster_status *view)
+{
+    if (view->leader.size == 0 || !view->quorum) {
+        struct status status = daemon_no_leader(daemon);
+        add(list, view_text(list->arena, "%s", status.message),
+            "Bring the nodes that are down back, or their network; writes are refused until then.");
+    }
+}
+
+static void look_at_member(struct daemon *daemon, struct problem_list *list,
+                           const struct rpc_member *member)
+{
+    uint64_t now_ms = clock_now_ms();
+    if (!is(member->standing, "member") && !is(member->standing, "joining")) {
+        return;
+    }
+    if (daemon_leads(daemon) && !member->self &&
+        member->heard_ms_ago > 3 * daemon->config.election_timeout_ms) {
+        add(list, view_text(list->arena, "%.*s does not answer", SLICE_ARG(member->name)),
+            "Look at that node and its network; if it will not come back, `muster cluster remove "
+            "NODE --force`.");
+    } else if (member->lag > LAG_ENTRIES) {
+        add(list,
+            view_text(list->arena, "%.*s is %llu entries behind", SLICE_ARG(member->name),
+                      (unsigned long long)member->lag),
+            "It catches up by itself; if the lag grows, look at its disk and network.");
+    }
+    if (member->certificate_not_after_ms != 0 &&
+        member->certificate_not_after_ms < now_ms + CERTIFICATE_DAYS * DAY_MS) {
+        char until[CLOCK_TEXT_SIZE];
+        add(list,
+            view_text(list->arena, "the certificate of %.*s ends at %s", SLICE_ARG(member->name),
+                      clock_format(member->certificate_not_after_ms, until)),
+            "Let the node leave and join again before then.");
+    }
+}
+
+static void look_at_registration(struct problem_list *list, const struct rpc_registration *view)
+{
+    if (is(view->state, "failed")) {
+        add(list, view_text(list->arena, "the registration failed: %.*s", SLICE_ARG(view->error)),
+            "Fetch a new registration token from the portal, then `muster registration register`.");
+    } else if (view->error.size > 0) {
+        add(list,
+            view_text(list->arena, "%.*s: %.*s", SLICE_ARG(view->state), SLICE_ARG(view->error)),
+            "It is tried again by itself; `muster registration status` says when.");
+    }
+}
+
+static void look_at_export(struct problem_list *list, const struct rpc_export *view)
+{
+    if (view->dead_lettered > 0) {
+        add(list,
+            view_text(list->arena, "the cloud refused %llu records for good",
+                      (unsigned long long)view->dead_lettered),
+            "`muster export dead-letters list` says why; retry or discard them.");
+    }
+    if (view->paused) {
+        add(list,
+            view_text(list->arena, "the export is paused: %.*s", SLICE_ARG(view->pause_reason)),
+            "`muster export resume` lets it go on.");
+    }
+    if (view->last_error.size > 0) {
+        add(list, view_text(list->arena, "export: %.*s", SLICE_ARG(view->last_error)),
+            "`muster export status` shows whether it goes on; nothing is lost meanwhile.");
+    }
+    if (view->outbox_max > 0 && view->pending >= view->outbox_max / 100 * FILLED_PERCENT) {
+        add(list,
+            view_text(list->arena, "%llu of at most %llu records wait for export",
+                      (unsigned long long)view->pending, (unsigned long long)view->outbox_max),
+            "At the limit producers are told to wait; see why the export does not keep up.");
+    }
+}
+
+static void look_at_store(struct problem_list *list, const struct rpc_cluster_status *view)
+{
+    if (view->store_max > 0 && view->store_used >= view->store_max / 100 * FILLED_PERCENT) {
+        add(list,
+            view_text(list->arena, "the store uses %llu of %llu MiB",
+                      (unsigned long long)(view->store_used >> 20U),
+                      (unsigned long long)(view->store_max >> 20U)),
+            "Raise store_size_max_mib, or lower records_max, on every node.");
+    }
+}
+
+struct status problems_list(struct daemon *daemon, struct arena *arena,
+                            const struct consensus_status *raft, struct rpc_cluster_status *out)
+{
+    struct problem_list list = {
+        .arena = arena,
+        .items = arena_alloc(arena, RPC_PROBLEMS_MAX, sizeof *list.items),
+    };
+    (void)raft;
+    if (list.items == NULL) {
+        return fail(STATUS_NO_MEMORY, "list problems");
+    }
+    look_at_quorum(daemon, &list, out);
+    const struct rpc_member *members = out->members.items;
+    for (size_t i = 0; i < out->members.count; i++) {
+        look_at_member(daemon, &list, &members[i]);
+    }
+    look_at_registration(&list, &out->registration);
+    look_at_export(&list, &out->export);
+    look_at_store(&list, out);
+    out->problems = (struct codec_list){.items = list.items, .count = list.count};
+    return OK;
+}
+
+/* ---- No leader ---- */
+
+static size_t append_name(char *out, size_t out_size, size_t used, struct slice name)
+{
+    int size =
+        snprintf(out + used, out_size - used, "%s%.*s", used == 0 ? "" : ", ", SLICE_ARG(name));
+    return size < 0 || used + (size_t)size >= out_size ? used : used + (size_t)size;
+}
+
+struct status daemon_no_leader(struct daemon *daemon)
+{
+    struct arena arena = {0};
+    char down[100] = "";
+    size_t used = 0;
+    unsigned voters = 0;
+    unsigned reached = 0;
+    struct consensus_status *raft = arena_alloc(&arena, 1, sizeof *raft);
+    if (raft == NULL) {
+        return fail(STATUS_NO_MEMORY, "find the leader");
+    }
+    consensus_status(daemon->consensus, raft);
+    bool leads = raft->event.role == CONSENSUS_LEADER;
+    for (size_t i = 0; i < raft->member_count; i++) {
+        const struct consensus_member *node = &raft->members[i];
+        bool self = node->node_id == daemon->identity.node_id;
+        if (node->role != MEMBER_VOTER) {
+            continue;
+        }
+        voters++;
+        if (self || (node->connected &&
+                     (!leads || node->heard_ms_ago <= daemon->config.election_timeout_ms))) {
+            reached++;
+        } else {
+            used =
+                append_name(down, sizeof down, used, daemon_name_of(daemon, &arena, node->node_id));
+        }
+    }
+    arena_release(&arena);
+    if (voters > 0 && reached <= voters / 2) {
+        return fail(STATUS_NO_QUORUM, "no quorum: %u of %u voters reachable (%s down)", reached,
+                    voters, down);
+    }
+    return fail(STATUS_NO_QUORUM, "no leader at the moment: an election is under way; nothing was "
+                                  "changed, ask again");
+}
