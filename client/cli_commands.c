@@ -1,0 +1,146 @@
+/*
+ * Every command of `muster` and every option of a single command: what it is called, what it takes
+ * and what it does. Help texts and completions are made from these tables.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cli.h"
+#include "cmd.h"
+
+const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
+    [CLI_CHECK] = {"check", NULL, "Only say what would happen; change nothing"},
+    [CLI_FORCE] = {"force", NULL, "The node is dead and cannot be asked"},
+    [CLI_TOKEN_FILE] = {"token-file", "FILE", "Read the token from FILE, or from stdin if it is -"},
+    [CLI_PASSWORD_FILE] = {"password-file", "FILE",
+                           "Read the password from FILE, or from stdin if it is -"},
+    [CLI_FOR] = {"for", "NODE", "Only the node of this name may use it"},
+    [CLI_TTL] = {"ttl", "SPAN", "How long it is good: 90s, 15m, 2h, 7d (default 1h)"},
+    [CLI_REGION] = {"region", "REGION", "AMERICAS or EUROPE"},
+    [CLI_CLIENT_ID] = {"client-id", "ID", "The client's id, as the cloud shows it"},
+    [CLI_REPLACE] = {"replace", NULL, "Replace what has this name already"},
+    [CLI_WAIT] = {"wait", NULL, "Show progress until it is done (default)"},
+    [CLI_NO_WAIT] = {"no-wait", NULL, "Return as soon as it has begun"},
+    [CLI_MODE] = {"mode", "MODE", "Only \"machine\" is possible in a cluster"},
+    [CLI_MACHINE] = {"machine", "NODE", "Only the node you are connected to is possible"},
+    [CLI_SINCE] = {"since", "TIME", "From TIME on: 2026-01-31T08:00:00Z, or 2h for a span ago"},
+    [CLI_UNTIL] = {"until", "TIME", "Up to TIME"},
+    [CLI_BEFORE] = {"before", "SEQUENCE", "Page on: rows before this one"},
+    [CLI_AFTER] = {"after", "SEQUENCE", "Page on: rows after this one"},
+    [CLI_LIMIT] = {"limit", "COUNT", "At most so many rows (default 100)"},
+    [CLI_REASON] = {"reason", "TEXT", "Why, for those who look later"},
+    [CLI_DAYS] = {"days", "COUNT", "How long the certificate is good (default 365)"},
+    [CLI_DIRECTORY] = {"directory", "FOLDER", "Where to write the files (default: here)"},
+    [CLI_DEEP] = {"deep", NULL, "Read everything again instead of trusting the rolling digest"},
+    [CLI_WATCH] = {"watch", NULL, "Show it again every two seconds"},
+    [CLI_YES] = {"yes", NULL, "Do not ask; needed where there is no terminal"},
+};
+
+#define WAITING (CLI_TAKES(CLI_WAIT) | CLI_TAKES(CLI_NO_WAIT))
+#define YES CLI_TAKES(CLI_YES)
+#define WATCH CLI_TAKES(CLI_WATCH)
+#define TOKEN CLI_TAKES(CLI_TOKEN_FILE)
+#define PAGE (CLI_TAKES(CLI_AFTER) | CLI_TAKES(CLI_LIMIT))
+#define REGISTER (TOKEN | WAITING | CLI_TAKES(CLI_MODE) | CLI_TAKES(CLI_MACHINE))
+#define REGISTRATION_TOKEN "a registration token"
+
+static const char status_summary[] =
+    "Leader, quorum, members, registration, export, what is wrong and what helps";
+static const char enable_summary[] = "Enable the cloud service and choose its region";
+static const char disable_summary[] = "Disable the cloud service";
+static const char register_summary[] =
+    "Register the cluster, in machine mode, as the node you are connected to";
+static const char deregister_summary[] = "Deregister the cluster";
+static const char registration_status_summary[] = "The state of the registration";
+
+const struct cli_command cli_commands[] = {
+    {"status", NULL, 0, 0, WATCH, NULL, status_summary, cmd_cluster_status},
+
+    {"cluster status", NULL, 0, 0, WATCH, NULL, status_summary, cmd_cluster_status},
+    {"cluster members", NULL, 0, 0, 0, NULL, "The members and their addresses",
+     cmd_cluster_members},
+    {"cluster init", "NAME", 1, 1, 0, NULL, "Make this standalone node a cluster of one",
+     cmd_cluster_init},
+    {"cluster join", NULL, 0, 0, TOKEN | YES | CLI_TAKES(CLI_CHECK), "a join token",
+     "Make this node a member of the cluster that the join token names", cmd_cluster_join},
+    {"cluster leave", NULL, 0, 0, YES, NULL, "Take this node out of its cluster",
+     cmd_cluster_leave},
+    {"cluster remove", "NODE", 1, 1, YES | CLI_TAKES(CLI_FORCE), NULL,
+     "Take another node out of the cluster", cmd_cluster_remove},
+    {"cluster transfer", "[NODE]", 0, 1, 0, NULL, "Hand leadership to NODE, or to the best voter",
+     cmd_cluster_transfer},
+    {"cluster token create", NULL, 0, 0, CLI_TAKES(CLI_FOR) | CLI_TAKES(CLI_TTL), NULL,
+     "Make a token with which one node may join once", cmd_token_create},
+    {"cluster token list", NULL, 0, 0, 0, NULL, "The join tokens, without their secrets",
+     cmd_token_list},
+    {"cluster token revoke", "TOKEN-ID", 1, 1, YES, "a join token",
+     "Make a join token worthless; its id is in `cluster token list`", cmd_token_revoke},
+
+    {"registration status", NULL, 0, 0, WATCH, NULL, registration_status_summary,
+     cmd_registration_status},
+    {"registration enable", "REGION", 1, 1, 0, NULL, enable_summary, cmd_registration_enable},
+    {"registration disable", NULL, 0, 0, YES, NULL, disable_summary, cmd_registration_disable},
+    {"registration register", NULL, 0, 0, REGISTER, REGISTRATION_TOKEN, register_summary,
+     cmd_registration_register},
+    {"registration deregister", NULL, 0, 0, YES | WAITING, NULL, deregister_summary,
+     cmd_registration_deregister},
+
+    {"credentials list", NULL, 0, 0, 0, NULL, "The API clients, and what each may do",
+     cmd_credentials_list},
+    {"credentials add", "NAME", 1, 1,
+     CLI_TAKES(CLI_CLIENT_ID) | CLI_TAKES(CLI_PASSWORD_FILE) | CLI_TAKES(CLI_REGION) |
+         CLI_TAKES(CLI_REPLACE),
+     "a client password", "Store an API client for all members", cmd_credentials_add},
+    {"credentials verify", "[NAME]", 0, 1, 0, NULL,
+     "Try an API client, or the selected one, and list what it may do", cmd_credentials_verify},
+    {"credentials select", "NAME", 1, 1, 0, NULL, "Use this API client from now on",
+     cmd_credentials_select},
+    {"credentials remove", "NAME", 1, 1, YES, NULL, "Forget an API client", cmd_credentials_remove},
+
+    {"records search", "[KEY VALUE]", 0, 2,
+     CLI_TAKES(CLI_SINCE) | CLI_TAKES(CLI_UNTIL) | CLI_TAKES(CLI_BEFORE) | CLI_TAKES(CLI_LIMIT),
+     NULL,
+     "Records, newest first; KEY is ip, domain, url, sha256, sender, recipient, mid or message_id",
+     cmd_records_search},
+
+    {"export status", NULL, 0, 0, WATCH, NULL, "The balance of the export", cmd_export_status},
+    {"export pause", NULL, 0, 0, CLI_TAKES(CLI_REASON), NULL, "Stop exporting; records are kept",
+     cmd_export_pause},
+    {"export resume", NULL, 0, 0, 0, NULL, "Export again", cmd_export_resume},
+    {"export dead-letters list", NULL, 0, 0, PAGE, NULL,
+     "Records that the cloud refused for good, and why", cmd_dead_letters_list},
+    {"export dead-letters retry", "SEQUENCE|all", 1, 1, 0, NULL, "Export them once more",
+     cmd_dead_letters_retry},
+    {"export dead-letters discard", "SEQUENCE|all", 1, 1, YES, NULL, "Give them up",
+     cmd_dead_letters_discard},
+
+    {"operator add", "NAME ROLE", 2, 2, CLI_TAKES(CLI_DAYS) | CLI_TAKES(CLI_DIRECTORY), NULL,
+     "Make an operator (viewer, operator or admin) and write NAME.crt and NAME.key",
+     cmd_operator_add},
+    {"operator list", NULL, 0, 0, 0, NULL, "The operators", cmd_operator_list},
+    {"operator remove", "NAME", 1, 1, YES, NULL, "Refuse an operator from now on",
+     cmd_operator_remove},
+
+    {"audit list", NULL, 0, 0, PAGE, NULL, "Who changed what, when, and with what outcome",
+     cmd_audit_list},
+    {"audit verify", NULL, 0, 0, 0, NULL, "Check the audit's chain of hashes", cmd_audit_verify},
+
+    {"version", NULL, 0, 0, 0, NULL, "What this tool and the node are", cmd_version},
+    {"describe", "[METHOD]", 0, 1, 0, NULL, "The methods of the admin RPC", cmd_describe},
+    {"digest", NULL, 0, 0, CLI_TAKES(CLI_DEEP), NULL,
+     "The digest of the node's state, to compare with another's", cmd_digest},
+    {"completion", "bash|zsh|fish", 1, 1, 0, NULL, "Print the completions of a shell",
+     cmd_completion},
+
+    {"cloudserviceconfig status", NULL, 0, 0, WATCH, NULL, registration_status_summary,
+     cmd_registration_status},
+    {"cloudserviceconfig enable", "REGION", 1, 1, 0, NULL, enable_summary, cmd_registration_enable},
+    {"cloudserviceconfig disable", NULL, 0, 0, YES, NULL, disable_summary,
+     cmd_registration_disable},
+    {"cloudserviceconfig settrs", "REGION", 1, 1, 0, NULL, "Choose the Threat Response server",
+     cmd_registration_enable},
+    {"cloudserviceconfig register", NULL, 0, 0, REGISTER, REGISTRATION_TOKEN, register_summary,
+     cmd_registration_register},
+    {"cloudserviceconfig deregister", NULL, 0, 0, YES | WAITING, NULL, deregister_summary,
+     cmd_registration_deregister},
+};
+const size_t cli_command_count = sizeof(cli_commands) / sizeof(cli_commands[0]);

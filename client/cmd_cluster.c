@@ -1,0 +1,206 @@
+/*
+ * `muster cluster`: beginning, joining and leaving a cluster, and join tokens.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "cli_output.h"
+#include "cmd.h"
+
+#define JOIN_PATIENCE_MS 120000U /* A node that restarts its consensus and catches up. */
+#define JOIN_LOOK_MS 1000U
+#define TOKEN_TTL_DEFAULT_S 3600U
+
+int cmd_cluster_init(struct cli *cli)
+{
+    struct rpc_cluster_init init = {.name = cli_argument(cli, 0)};
+    return cli_call(cli, RPC_CLUSTER_INIT, &init, NULL);
+}
+
+int cmd_cluster_leave(struct cli *cli)
+{
+    struct rpc_empty empty = {0};
+    int exit_code = 0;
+    if (!cli_confirm(cli, &exit_code,
+                     "This node leaves its cluster: it stands alone afterwards, without the "
+                     "cluster's registration, credentials and records.")) {
+        return exit_code;
+    }
+    return cli_call(cli, RPC_CLUSTER_LEAVE, &empty, NULL);
+}
+
+int cmd_cluster_remove(struct cli *cli)
+{
+    struct rpc_remove removal = {.name = cli_argument(cli, 0), .force = cli_has(cli, CLI_FORCE)};
+    int exit_code = 0;
+    if (!cli_confirm(
+            cli, &exit_code, "Node %.64s is taken out of the cluster.%s", cli->arguments[0],
+            removal.force ? " By force: it is not asked, and what only it had is lost." : "")) {
+        return exit_code;
+    }
+    return cli_call(cli, RPC_CLUSTER_REMOVE, &removal, NULL);
+}
+
+int cmd_cluster_transfer(struct cli *cli)
+{
+    struct rpc_name name = {.name = cli_argument(cli, 0)};
+    return cli_call(cli, RPC_CLUSTER_TRANSFER, &name, NULL);
+}
+
+/* ---- Join tokens ---- */
+
+int cmd_token_create(struct cli *cli)
+{
+    struct rpc_token_create create = {.for_name = cli_value(cli, CLI_FOR)};
+    struct rpc_token_created created = {0};
+    char until[OUTPUT_TEXT_SIZE];
+    if (!cli_span_s(cli, CLI_TTL, TOKEN_TTL_DEFAULT_S, &create.ttl_s)) {
+        return CLI_EXIT_USAGE;
+    }
+    int exit_code = cli_call(cli, RPC_CLUSTER_TOKEN_CREATE, &create, &created);
+    if (exit_code != 0 || output_json(cli, &rpc_token_created_codec, &created, &exit_code)) {
+        return exit_code;
+    }
+    (void)printf("%s\n", output_safe(&cli->arena, created.token));
+    (void)fprintf(
+        stderr, "Good once, until %s; id %s. On the node that shall join: muster cluster join\n",
+        output_time(created.expires_at_ms, until), output_safe(&cli->arena, created.token_id));
+    return 0;
+}
+
+static int show_tokens(struct cli *cli, const void *result, bool compact)
+{
+    static const struct column columns[] = {
+        {"ID", "token_id", COLUMN_TEXT},     {"STATE", "state", COLUMN_TEXT},
+        {"FOR", "for_name", COLUMN_TEXT},    {"CREATED", "created_at_ms", COLUMN_TIME},
+        {"BY", "created_by", COLUMN_TEXT},   {"EXPIRES", "expires_at_ms", COLUMN_TIME},
+        {"USED", "used_at_ms", COLUMN_TIME},
+    };
+    const struct rpc_tokens *tokens = result;
+    (void)compact;
+    return output_list(cli, &rpc_token_codec, &tokens->tokens, columns,
+                       sizeof(columns) / sizeof(columns[0]), "There are no join tokens.");
+}
+
+int cmd_token_list(struct cli *cli)
+{
+    struct rpc_tokens tokens = {0};
+    return cmd_read(cli, RPC_CLUSTER_TOKEN_LIST, &tokens, show_tokens);
+}
+
+int cmd_token_revoke(struct cli *cli)
+{
+    struct rpc_token_id token = {.token_id = cli_argument(cli, 0)};
+    int exit_code = 0;
+    if (!cli_confirm(cli, &exit_code, "Join token %.16s becomes worthless.", cli->arguments[0])) {
+        return exit_code;
+    }
+    return cli_call(cli, RPC_CLUSTER_TOKEN_REVOKE, &token, NULL);
+}
+
+/* ---- Joining ---- */
+
+static int show_joined(struct cli *cli, const struct rpc_joined *joined)
+{
+    int exit_code = 0;
+    bool refused = joined->problems.count > 0;
+    if (output_json(cli, &rpc_joined_codec, joined, &exit_code)) {
+        return refused ? CLI_EXIT_REFUSED : exit_code;
+    }
+    if (refused) {
+        (void)printf("This node cannot join%s%s:\n", joined->cluster.size > 0 ? " " : "",
+                     output_safe(&cli->arena, joined->cluster));
+        cmd_print_problems(cli, &joined->problems);
+        return CLI_EXIT_REFUSED;
+    }
+    if (joined->message.size > 0) {
+        (void)printf("%s\n", output_safe(&cli->arena, joined->message));
+    } else if (joined->check) {
+        (void)printf("Nothing stands in the way: this node would join %s.\n",
+                     output_safe(&cli->arena, joined->cluster));
+    } else {
+        (void)printf("This node is a member of %s.\n", output_safe(&cli->arena, joined->cluster));
+    }
+    return exit_code;
+}
+
+/* The daemon went away while it joined: look what became of it. */
+static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64_t deadline_ms)
+{
+    bool joining_seen = false;
+    cli->stale = true; /* What this node is, it knows by itself. */
+    while (clock_monotonic_ms() < deadline_ms) {
+        struct rpc_cluster_status status = {0};
+        struct rpc_empty empty = {0};
+        struct connection_error error;
+        if (!failed(cli_try(cli, RPC_CLUSTER_STATUS, &empty, &status, &error))) {
+            bool joining = slice_equal(status.standing, slice_of("joining"));
+            joining_seen = joining_seen || joining;
+            if (slice_equal(status.standing, slice_of("member"))) {
+                cmd_progress_end(last);
+                struct rpc_joined joined = {.cluster = status.name};
+                return show_joined(cli, &joined);
+            }
+            cmd_progress(last, "This node is %s ...", output_safe(&cli->arena, status.standing));
+            if (joining_seen && !joining) {
+                cmd_progress_end(last);
+                return cli_explain_status(
+                    cli, fail(STATUS_REFUSED, "the join did not finish and was undone; the log of "
+                                              "musterd says why"));
+            }
+        } else {
+            cmd_progress(last, "Waiting for the node to come back ...");
+        }
+        cmd_pause(JOIN_LOOK_MS);
+    }
+    cmd_progress_end(last);
+    return cli_explain_status(
+        cli, fail(STATUS_UNKNOWN, "the node has not said yet whether it is a member"));
+}
+
+static int join_with(struct cli *cli, struct slice token)
+{
+    struct rpc_join join = {.token = token, .check = cli_has(cli, CLI_CHECK)};
+    struct rpc_joined joined = {0};
+    struct connection_error error;
+    char last[CMD_PROGRESS_SIZE] = "";
+    if (cli->timeout_ms == 0) {
+        cli->timeout_ms = JOIN_PATIENCE_MS;
+    }
+    uint64_t deadline_ms = clock_monotonic_ms() + cli->timeout_ms;
+    if (!join.check) {
+        cmd_progress(last, "Joining; this takes some seconds ...");
+    }
+    struct status status = cli_try(cli, RPC_CLUSTER_JOIN, &join, &joined, &error);
+    if (!join.check && status.code == STATUS_UNKNOWN) {
+        return look_after_join(cli, last, deadline_ms);
+    }
+    cmd_progress_end(last);
+    return failed(status) ? cli_explain(cli, &error) : show_joined(cli, &joined);
+}
+
+int cmd_cluster_join(struct cli *cli)
+{
+    struct secret token = {0};
+    struct join_token parsed;
+    int exit_code = 0;
+    if (!cli_secret(cli, CLI_TOKEN_FILE, "Join token", &token, &exit_code)) {
+        return exit_code;
+    }
+    /* A mistyped token is told from a refused one without asking anybody. */
+    struct status status = join_token_parse(secret_slice(&token), &parsed);
+    secret_wipe(&parsed, sizeof(parsed));
+    if (failed(status)) {
+        exit_code = cli_explain_status(cli, status);
+    } else if (cli_has(cli, CLI_CHECK) ||
+               cli_confirm(cli, &exit_code,
+                           "This node joins the cluster of the token: its own records and "
+                           "credentials are replaced by the cluster's.")) {
+        exit_code = join_with(cli, secret_slice(&token));
+    }
+    secret_release(&token);
+    return exit_code;
+}

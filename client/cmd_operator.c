@@ -1,0 +1,166 @@
+/*
+ * `muster operator` and `muster audit`: who may call, and who called.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli_output.h"
+#include "cmd.h"
+
+#define PATH_SIZE 4096
+
+static struct status write_all(int fd, struct slice bytes)
+{
+    const char *at = bytes.data;
+    size_t left = bytes.size;
+    while (left > 0) {
+        ssize_t count = write(fd, at, left);
+        if (count < 0 && errno != EINTR) {
+            return fail_errno(errno, "write");
+        }
+        at += count > 0 ? count : 0;
+        left -= count > 0 ? (size_t)count : 0;
+    }
+    return fsync(fd) == 0 ? OK : fail_errno(errno, "sync");
+}
+
+/* A file that was not there before, readable by its owner only. */
+static struct status write_new_file(const char *path, struct slice bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return fail_errno(errno, "create %s", path);
+    }
+    struct status status = write_all(fd, bytes);
+    (void)close(fd);
+    if (failed(status)) {
+        (void)unlink(path);
+        return wrap(status, "%s", path);
+    }
+    return OK;
+}
+
+static bool make_path(const struct cli *cli, const char *end, char out[PATH_SIZE])
+{
+    const char *folder = cli_has(cli, CLI_DIRECTORY) ? cli->values[CLI_DIRECTORY] : ".";
+    int size = snprintf(out, PATH_SIZE, "%s/%s%s", folder, cli->arguments[0], end);
+    return size > 0 && size < PATH_SIZE;
+}
+
+static int write_identity(struct cli *cli, const struct rpc_operator_added *added,
+                          const char *certificate_path, const char *key_path)
+{
+    struct status status = write_new_file(key_path, added->key);
+    if (!failed(status)) {
+        status = write_new_file(certificate_path, added->certificate);
+    }
+    if (failed(status)) {
+        int exit_code = cli_explain_status(cli, status);
+        (void)fprintf(stderr,
+                      "  the key is given only once: muster operator remove %s, then add "
+                      "it again\n",
+                      cli->arguments[0]);
+        return exit_code;
+    }
+    char until[OUTPUT_TEXT_SIZE];
+    (void)printf("Wrote %s and %s, good until %s.\n", certificate_path, key_path,
+                 output_time(added->not_after_ms, until));
+    return 0;
+}
+
+int cmd_operator_add(struct cli *cli)
+{
+    struct rpc_operator_add add = {.name = cli_argument(cli, 0), .role = cli_argument(cli, 1)};
+    struct rpc_operator_added added = {0};
+    char certificate_path[PATH_SIZE];
+    char key_path[PATH_SIZE];
+    if (!cli_number(cli, CLI_DAYS, 0, &add.days)) {
+        return CLI_EXIT_USAGE;
+    }
+    if (memchr(add.name.data, '/', add.name.size) != NULL ||
+        !make_path(cli, ".crt", certificate_path) || !make_path(cli, ".key", key_path)) {
+        return cli_usage(cli, "NAME is used for files: it has no / and is not too long");
+    }
+    /* Found out before the key exists, which is given only once. */
+    if (access(key_path, F_OK) == 0 || access(certificate_path, F_OK) == 0) {
+        return cli_usage(cli, "%s or %s exists already", certificate_path, key_path);
+    }
+    int exit_code = cli_call(cli, RPC_OPERATOR_ADD, &add, &added);
+    return exit_code != 0 ? exit_code : write_identity(cli, &added, certificate_path, key_path);
+}
+
+static int show_operators(struct cli *cli, const void *result, bool compact)
+{
+    static const struct column columns[] = {
+        {"NAME", "name", COLUMN_TEXT},
+        {"ROLE", "role", COLUMN_TEXT},
+        {"CERTIFICATE UNTIL", "not_after_ms", COLUMN_TIME},
+        {"FINGERPRINT", "fingerprint", COLUMN_TEXT},
+    };
+    const struct rpc_operators *operators = result;
+    (void)compact;
+    return output_list(cli, &rpc_operator_codec, &operators->operators, columns,
+                       sizeof(columns) / sizeof(columns[0]),
+                       "There are no operators; root on a node may do everything.");
+}
+
+int cmd_operator_list(struct cli *cli)
+{
+    struct rpc_operators operators = {0};
+    return cmd_read(cli, RPC_OPERATOR_LIST, &operators, show_operators);
+}
+
+int cmd_operator_remove(struct cli *cli)
+{
+    struct rpc_name name = {.name = cli_argument(cli, 0)};
+    int exit_code = 0;
+    if (!cli_confirm(cli, &exit_code, "Operator %.64s is refused from now on.",
+                     cli->arguments[0])) {
+        return exit_code;
+    }
+    return cli_call(cli, RPC_OPERATOR_REMOVE, &name, NULL);
+}
+
+/* ---- audit ---- */
+
+int cmd_audit_list(struct cli *cli)
+{
+    static const struct column columns[] = {
+        {"SEQUENCE", "sequence", COLUMN_TEXT}, {"TIME", "at_ms", COLUMN_TIME},
+        {"WHO", "actor", COLUMN_TEXT},         {"FROM", "origin", COLUMN_TEXT},
+        {"WHAT", "command", COLUMN_TEXT},      {"TARGET", "target", COLUMN_TEXT},
+        {"OUTCOME", "outcome", COLUMN_TEXT},   {"COMMENT", "comment", COLUMN_TEXT},
+    };
+    struct rpc_page page = {0};
+    struct rpc_audit audit = {0};
+    if (!cli_number(cli, CLI_AFTER, 0, &page.after) ||
+        !cli_number(cli, CLI_LIMIT, 0, &page.limit)) {
+        return CLI_EXIT_USAGE;
+    }
+    int exit_code = cli_call(cli, RPC_AUDIT_LIST, &page, &audit);
+    if (exit_code != 0 || output_json(cli, &rpc_audit_codec, &audit, &exit_code)) {
+        return exit_code;
+    }
+    return output_list(cli, &rpc_audit_line_codec, &audit.lines, columns,
+                       sizeof(columns) / sizeof(columns[0]), "The audit has no such lines.");
+}
+
+int cmd_audit_verify(struct cli *cli)
+{
+    struct rpc_empty empty = {0};
+    struct rpc_audit_verified verified = {0};
+    char lines[OUTPUT_TEXT_SIZE];
+    int exit_code = cli_call(cli, RPC_AUDIT_VERIFY, &empty, &verified);
+    if (exit_code == 0 && !output_json(cli, &rpc_audit_verified_codec, &verified, &exit_code)) {
+        (void)printf("%s lines, %s%s%s\n", output_count(verified.lines, lines),
+                     verified.good ? "the chain is whole" : "THE CHAIN IS BROKEN: ",
+                     verified.good ? "" : output_safe(&cli->arena, verified.error),
+                     verified.good ? "" : "; somebody changed the audit, or the disk did");
+    }
+    return exit_code == 0 && !verified.good ? CLI_EXIT_ERROR : exit_code;
+}
