@@ -96,7 +96,8 @@ void wal_load(struct wal *wal, struct wal_loaded *out);
 void wal_loaded_release(struct wal_loaded *loaded);
 
 /* Begin an empty log with term 1 and this configuration as entry 1, on disk when it returns. Before
- * wal_load(), which then gives it. STATUS_REFUSED if the log is not empty; else as wal_set_term(). */
+ * wal_load(), which then gives it. STATUS_REFUSED if the log is not empty, else as wal_set_term().
+ */
 MUST_USE struct status wal_bootstrap(struct wal *wal,
                                      const struct raft_configuration *configuration);
 
@@ -151,9 +152,9 @@ MUST_USE struct status wal_append(struct wal *wal, struct wal_request *request,
  * that little of a file is wasted (4 MiB by default). */
 size_t wal_entry_size_max(const struct wal *wal);
 
-/* Would wal_append() of so many payload bytes be accepted now? STATUS_OK, or its refusal. Ask before
- * a leader proposes and before a follower lets raft see an AppendEntries: raft itself takes a refused
- * append for a broken disk. Thrifty: one call may allocate a file. */
+/* Would wal_append() of so many payload bytes be accepted now? STATUS_OK, or its refusal. Ask it
+ * before a leader proposes and before a follower lets raft see an AppendEntries: raft itself takes a
+ * refused append for a broken disk. Thrifty: one call may allocate a file. */
 MUST_USE struct status wal_can_append(struct wal *wal, size_t size, unsigned count);
 
 /* Forget the entries from `index` (1 to last + 1) on, in order with the appends queued before. The
@@ -166,8 +167,8 @@ MUST_USE struct status wal_truncate(struct wal *wal, raft_index index);
 /*
  * Store a snapshot's manifest (copied: it may go at once), and then let the files go that hold only
  * entries up to index - trailing. `trailing` 0 is an installed snapshot: it replaces the whole log,
- * which goes on at index + 1, from this call on. A crash at any moment leaves the old snapshot and log
- * or the new ones. The last two manifests are kept.
+ * which goes on at index + 1, from this call on. A crash at any moment leaves the old snapshot and
+ * log or the new ones. The last two manifests are kept.
  *
  * Answers as wal_append() does, but STATUS_FULL with `trailing` above 0 does not poison the log
  * (wal_failure() is OK): the manifest did not find room, and everything is as it was. Fails at the

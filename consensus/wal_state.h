@@ -2,6 +2,7 @@
  * The write-ahead log's inside: one struct, and what its parts ask of each other.
  *
  *   wal.c            the calls of wal.h: checks, accepts into the queue, answers
+ *   wal_open.c       open, close, and the writer's thread
  *   wal_write.c      the writer: queue -> records -> pwritev, fdatasync
  *   wal_files.c      segments and reserve: allocate, begin, release, recycle
  *   wal_recover.c    reading it all back
@@ -128,6 +129,9 @@ struct wal {
 
 /* Advance the plan by one record; true if it begins a file. */
 bool wal_place(size_t segment_size, struct wal_plan *plan, size_t record_size);
+
+/* Call what is to be answered; returns how many. On the loop's thread. */
+unsigned wal_answer(struct wal *wal);
 
 /* ---- wal_files.c ---- */
 
