@@ -57,8 +57,8 @@ struct cloud_context {
 MUST_USE struct status cloud_create(const struct cloud_context *context, struct cloud **out);
 
 /* Calls in flight are abandoned (whoever leads next repeats them under the same keys), callbacks
- * of cloud_verify() and cloud_lookup() come with STATUS_UNKNOWN; then `closed` is called, from the
- * loop, and the cloud is gone. */
+ * of cloud_verify() and cloud_lookup() come at once, from within; then `closed` is called, from the
+ * loop, and the cloud is gone. It waits for its proposals' answers: consensus_close() gives them. */
 void cloud_destroy(struct cloud *cloud, void (*closed)(void *context), void *context);
 
 /* From consensus_event: leading, and `ready` when the barrier is applied. Repeating is harmless. */
@@ -85,9 +85,9 @@ typedef void (*cloud_verify_done)(void *argument, struct status status);
 void cloud_verify(struct cloud *cloud, struct slice name, cloud_verify_done done, void *argument);
 
 /*
- * Does the cloud list an appliance of this serial (rule 7)? Asked in the registration's region with
- * the device's certificate, or with the selected credentials. CLOUD_CHECK_UNREACHABLE whenever it
- * could not be asked; `reason` then says why, and is a device id for CLOUD_CHECK_REGISTERED.
+ * Does the cloud list an appliance of this serial (rule 7)? Asked with the selected credentials, in
+ * their region. CLOUD_CHECK_UNREACHABLE whenever it could not be asked; `reason` then says why, and
+ * is a device id (or empty) for CLOUD_CHECK_REGISTERED.
  */
 typedef void (*cloud_lookup_done)(void *argument, enum cloud_check answer, const char *reason);
 void cloud_lookup(struct cloud *cloud, struct slice serial, cloud_lookup_done done, void *argument);

@@ -96,11 +96,11 @@ static void note(struct registrar *registrar, const struct registration_view *vi
         error[0] != '\0' ? registrar->ops->now_ms(registrar->context) + delay_ms : 0;
     struct command command = {
         .type = COMMAND_REGISTRATION_NOTE,
-        .registration_note = {.epoch = view->epoch,
-                              .registration_id = registration_id,
-                              .attempt = view->attempt + 1,
-                              .error = slice_of(error),
-                              .next_try_ms = next_try_ms},
+        .body.registration_note = {.epoch = view->epoch,
+                                   .registration_id = registration_id,
+                                   .attempt = view->attempt + 1,
+                                   .error = slice_of(error),
+                                   .next_try_ms = next_try_ms},
     };
     propose(registrar, &command);
 }
@@ -110,11 +110,11 @@ static void complete(struct registrar *registrar, const struct registration_view
 {
     struct command command = {
         .type = COMMAND_REGISTRATION_COMPLETE,
-        .registration_complete = {.epoch = view->epoch,
-                                  .device_id = answer->device_id,
-                                  .tenant = answer->tenant,
-                                  .certificate = answer->certificate,
-                                  .not_after_ms = answer->not_after_ms},
+        .body.registration_complete = {.epoch = view->epoch,
+                                       .device_id = answer->device_id,
+                                       .tenant = answer->tenant,
+                                       .certificate = answer->certificate,
+                                       .not_after_ms = answer->not_after_ms},
     };
     wait_for(registrar, 0);
     propose(registrar, &command);
@@ -125,9 +125,9 @@ static void give_up(struct registrar *registrar, const struct registration_view 
 {
     struct command command = {
         .type = COMMAND_REGISTRATION_FAIL,
-        .registration_fail = {.epoch = view->epoch,
-                              .code = slice_of(code),
-                              .error = slice_of(reason)},
+        .body.registration_fail = {.epoch = view->epoch,
+                                   .code = slice_of(code),
+                                   .error = slice_of(reason)},
     };
     wait_for(registrar, 0);
     propose(registrar, &command);
@@ -138,7 +138,8 @@ static void complete_deregistration(struct registrar *registrar,
 {
     struct command command = {
         .type = COMMAND_DEREGISTRATION_COMPLETE,
-        .deregistration_complete = {.epoch = view->epoch, .forgotten = !registrar->deletion_begun},
+        .body.deregistration_complete = {.epoch = view->epoch,
+                                         .forgotten = !registrar->deletion_begun},
     };
     wait_for(registrar, 0);
     propose(registrar, &command);

@@ -105,11 +105,11 @@ static void propose(struct verifier *verifier, bool valid, struct slice scopes, 
 {
     struct command command = {
         .type = COMMAND_CREDENTIAL_VERIFIED,
-        .credential_verified = {.name = slice_of(verifier->name),
-                                .generation = verifier->generation,
-                                .valid = valid,
-                                .scopes = scopes,
-                                .error = error},
+        .body.credential_verified = {.name = slice_of(verifier->name),
+                                     .generation = verifier->generation,
+                                     .valid = valid,
+                                     .scopes = scopes,
+                                     .error = error},
     };
 
     become(verifier, VERIFIER_PROPOSING);
