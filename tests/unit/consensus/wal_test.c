@@ -66,6 +66,7 @@ static void test_entries(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         check_row(rows[i].name);
+        scratch_remove(directory);
         scratch_make(directory);
         struct wal *wal = open_log();
         uint64_t next = 1;
@@ -78,9 +79,7 @@ static void test_entries(void **state)
         harness_close(wal);
         reopen_expect(3, 9, 1, next - 1);
         reopen_expect(3, 9, 1, next - 1);
-        scratch_remove(directory);
     }
-    scratch_make(directory);
 }
 
 static void test_group_commit(void **state)
