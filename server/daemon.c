@@ -11,7 +11,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "daemon.h"
+#include "daemon_parts.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -23,176 +23,16 @@
 #include "base/log.h"
 #include "base/tls.h"
 #include "call.h"
-#include "file.h"
 #include "forward.h"
 #include "join.h"
 #include "leave.h"
-#include "machine.h"
 #include "membership.h"
 #include "retention.h"
 #include "rpc_server.h"
 
 #define DRAIN_MS 5000 /* For calls under way when the daemon stops. */
-#define CA_FILE_SIZE_MAX 1048576
-#define MIB ((size_t)1 << 20U)
 
-/* A proposal of the daemon's own workers. */
-struct own_proposal {
-    struct proposal proposal;
-    cloud_proposed done;
-    void *argument;
-};
-
-static void on_own_proposed(struct proposal *proposal, struct status status, struct outcome outcome)
-{
-    struct own_proposal *own = proposal->context;
-    const struct apply_outcome applied = {.refusal = outcome.code, .value = outcome.value};
-    own->done(own->argument, status, applied);
-    free(own);
-}
-
-struct status daemon_propose(struct daemon *daemon, const struct command *command,
-                             cloud_proposed done, void *argument)
-{
-    struct own_proposal *own = calloc(1, sizeof *own);
-    if (own == NULL) {
-        return fail(STATUS_NO_MEMORY, "propose %s", command_name(command->type));
-    }
-    struct command stamped = *command;
-    stamped.stamp = (struct stamp){
-        .at_ms = clock_now_ms(),
-        .actor = slice_of("muster"),
-        .origin = slice_of("local"),
-    };
-    own->proposal.context = own;
-    own->done = done;
-    own->argument = argument;
-    struct buffer bytes = {0};
-    struct status status = command_encode(&stamped, &bytes);
-    if (!failed(status)) {
-        status = consensus_propose(daemon->consensus, &own->proposal, buffer_slice(&bytes),
-                                   on_own_proposed);
-    }
-    buffer_release(&bytes);
-    if (failed(status)) {
-        free(own);
-    }
-    return status;
-}
-
-/* ---- What the cloud's workers ask ---- */
-
-static struct status cloud_propose(void *context, const struct command *command,
-                                   cloud_proposed done, void *argument)
-{
-    return daemon_propose(context, command, done, argument);
-}
-
-static struct status cloud_flush(void *context)
-{
-    struct daemon *daemon = context;
-    return store_flush(daemon->store);
-}
-
-static uint64_t cloud_now_ms(void *context)
-{
-    (void)context;
-    return clock_now_ms();
-}
-
-static const struct cloud_ops cloud_ops = {
-    .propose = cloud_propose,
-    .flush = cloud_flush,
-    .now_ms = cloud_now_ms,
-};
-
-/* ---- Events of consensus ---- */
-
-static void on_initialised(void *argument, struct status status, struct apply_outcome outcome)
-{
-    (void)argument;
-    (void)outcome;
-    if (failed(status)) {
-        log_event(LOG_LEVEL_WARNING, "the first entry was not written",
-                  log_text("error", status.message));
-    }
-}
-
-/* The first leader of a standalone node's log writes who it is. */
-static void initialise_if_empty(struct daemon *daemon)
-{
-    struct arena arena = {0};
-    struct cluster_view cluster;
-    struct status status = store_cluster(daemon->store, &arena, &cluster);
-    arena_release(&arena);
-    if (status.code != STATUS_NOT_FOUND || !daemon->identity.bootstrap) {
-        return;
-    }
-    const struct identity *identity = &daemon->identity;
-    const struct config *config = &daemon->config;
-    const struct command command = {
-        .type = COMMAND_CLUSTER_INIT,
-        .body.cluster_init =
-            {
-                .cluster_id = slice_of(identity->cluster_id),
-                .ca_certificate = buffer_slice(&identity->ca_certificate),
-                .sealed_ca_key = buffer_slice(&identity->sealed_ca_key),
-                .key_epoch = identity->key_epoch,
-                .member =
-                    {
-                        .node_id = identity->node_id,
-                        .name = slice_of(config->name),
-                        .serial = slice_of(config->serial),
-                        .model = slice_of(config->model),
-                        .version = slice_of(MUSTER_VERSION),
-                        .peer_address = slice_of(config->peer_address),
-                        .rpc_address = slice_of(config->rpc_address),
-                        .certificate = buffer_slice(&identity->certificate),
-                        .standing = STANDING_STANDALONE,
-                        .since_ms = clock_now_ms(),
-                    },
-            },
-    };
-    status = daemon_propose(daemon, &command, on_initialised, daemon);
-    if (failed(status)) {
-        on_initialised(daemon, status, (struct apply_outcome){0});
-    }
-}
-
-static const char *role_name(enum consensus_role role)
-{
-    switch (role) {
-    case CONSENSUS_FOLLOWER: return "follower";
-    case CONSENSUS_CANDIDATE: return "candidate";
-    case CONSENSUS_LEADER: return "leader";
-    case CONSENSUS_STOPPED: return "stopped";
-    }
-    return "stopped";
-}
-
-static void on_event(void *context, const struct consensus_event *event)
-{
-    struct daemon *daemon = context;
-    bool led = daemon_leads(daemon);
-    struct arena arena = {0};
-    daemon->event = *event;
-    log_event(LOG_LEVEL_INFO, "consensus", log_text("role", role_name(event->role)),
-              log_u64("term", event->term),
-              log_slice("leader", daemon_name_of(daemon, &arena, event->leader_id)),
-              log_text("ready", event->ready ? "yes" : "no"));
-    arena_release(&arena);
-    if (daemon_leads(daemon)) {
-        cloud_on_leader(daemon->cloud, true);
-        if (!led) {
-            initialise_if_empty(daemon);
-        }
-        daemon->applied = true;
-    } else if (led) {
-        cloud_on_follower(daemon->cloud);
-    }
-}
-
-static void on_fatal(void *context, struct status reason)
+void daemon_on_fatal(void *context, struct status reason)
 {
     struct daemon *daemon = context;
     log_event(LOG_LEVEL_ERROR, "this node can no longer take part and stops",
@@ -212,7 +52,7 @@ void daemon_on_flush_timer(uv_timer_t *timer)
     struct daemon *daemon = timer->data;
     struct status status = store_flush(daemon->store);
     if (failed(status) && !daemon->fatal) {
-        on_fatal(daemon, wrap(status, "commit"));
+        daemon_on_fatal(daemon, wrap(status, "commit"));
     }
 }
 
@@ -340,100 +180,6 @@ void daemon_stop(struct daemon *daemon, bool restart, const char *reason)
 
 /* ---- Starting ---- */
 
-static struct status open_tls(struct daemon *daemon)
-{
-    struct identity *identity = &daemon->identity;
-    struct buffer chain = {0};
-    /* The CA stands last in the chain, for joining nodes that know only its fingerprint. */
-    if (!buffer_append(&chain, identity->certificate.data, identity->certificate.size) ||
-        !buffer_append(&chain, identity->ca_certificate.data, identity->ca_certificate.size)) {
-        buffer_release(&chain);
-        return fail(STATUS_NO_MEMORY, "open TLS");
-    }
-    struct tls_options options = {
-        .verify = TLS_VERIFY_REQUESTED,
-        .ca_pem = buffer_slice(&identity->ca_certificate),
-        .certificate_pem = buffer_slice(&chain),
-        .key_pem = secret_slice(&identity->node_key),
-    };
-    struct status status = tls_context_create(&options, &daemon->tls_server);
-    if (!failed(status)) {
-        options.verify = TLS_VERIFY_REQUIRED;
-        status = tls_context_create(&options, &daemon->tls_client);
-    }
-    buffer_release(&chain);
-    return status;
-}
-
-static struct status open_store(struct daemon *daemon)
-{
-    char path[IDENTITY_PATH_SIZE + 16];
-    (void)snprintf(path, sizeof path, "%s/store", daemon->identity.path);
-    const struct store_options options = {
-        .directory = path,
-        .map_size_max = daemon->config.store_size_max_mib * MIB,
-        .outbox_max = daemon->config.outbox_max,
-    };
-    return store_open(&options, &daemon->store);
-}
-
-static struct status open_consensus(struct daemon *daemon)
-{
-    char path[IDENTITY_PATH_SIZE + 16];
-    const struct identity *identity = &daemon->identity;
-    (void)snprintf(path, sizeof path, "%s/log", identity->path);
-    const struct consensus_options options = {
-        .loop = daemon->loop,
-        .directory = path,
-        .node_id = identity->node_id,
-        .listen_address = daemon->config.peer_listen,
-        .address = daemon->config.peer_address,
-        .ca_pem = buffer_slice(&identity->ca_certificate),
-        .certificate_pem = buffer_slice(&identity->certificate),
-        .key_pem = secret_slice(&identity->node_key),
-        .bootstrap = identity->bootstrap,
-        .machine = machine_of(daemon),
-        .on_event = on_event,
-        .on_fatal = on_fatal,
-        .context = daemon,
-        .election_timeout_ms = (unsigned)daemon->config.election_timeout_ms,
-        .heartbeat_ms = (unsigned)daemon->config.heartbeat_ms,
-        .snapshot_after_size = daemon->config.snapshot_after_mib * MIB,
-    };
-    return consensus_open(&options, &daemon->consensus);
-}
-
-static struct status open_cloud(struct daemon *daemon)
-{
-    const struct config *config = &daemon->config;
-    struct buffer ca = {0};
-    struct status status = config->cloud_ca_file[0] == '\0'
-                               ? OK
-                               : file_read(config->cloud_ca_file, CA_FILE_SIZE_MAX, &ca);
-    if (failed(status)) {
-        return status;
-    }
-    struct cloud_context context = {
-        .loop = daemon->loop,
-        .store = daemon->store,
-        .cluster_key = &daemon->identity.cluster_key,
-        .node_name = config->name,
-        .ops = &cloud_ops,
-        .context = daemon,
-    };
-    for (int region = 0; region < REGION_COUNT; region++) {
-        context.endpoints[region] = (struct endpoints){
-            .visibility_url = config->visibility_url,
-            .ctia_url = config->ctia_url,
-            .sse_url = config->sse_url,
-            .ca_pem = buffer_slice(&ca),
-        };
-    }
-    status = cloud_create(&context, &daemon->cloud);
-    buffer_release(&ca);
-    return status;
-}
-
 static void open_handles(struct daemon *daemon)
 {
     (void)uv_timer_init(daemon->loop, &daemon->flush_timer);
@@ -448,41 +194,6 @@ static void open_handles(struct daemon *daemon)
     daemon->signals[1].data = daemon;
     (void)uv_signal_start(&daemon->signals[0], on_signal, SIGTERM);
     (void)uv_signal_start(&daemon->signals[1], on_signal, SIGINT);
-}
-
-static struct status open_node(struct daemon *daemon)
-{
-    struct status status =
-        identity_open(daemon->config.data_directory, daemon->config.root_secret_file,
-                      daemon->config.name, clock_now_ms(), &daemon->identity);
-    if (!failed(status)) {
-        status = identity_sweep(daemon->config.data_directory, &daemon->identity);
-    }
-    if (!failed(status)) {
-        status = open_tls(daemon);
-    }
-    if (!failed(status)) {
-        status = open_store(daemon);
-    }
-    return status;
-}
-
-static struct status open_workers(struct daemon *daemon)
-{
-    struct status status = membership_create(daemon, &daemon->membership);
-    if (!failed(status)) {
-        status = joiner_create(daemon, &daemon->joiner);
-    }
-    if (!failed(status)) {
-        status = leaver_create(daemon, &daemon->leaver);
-    }
-    if (!failed(status)) {
-        status = forwarder_create(daemon, daemon->tls_client, &daemon->forwarder);
-    }
-    if (!failed(status)) {
-        status = open_cloud(daemon);
-    }
-    return status;
 }
 
 /* Undo what a failed start has made, in the opposite order. */
@@ -522,21 +233,6 @@ static void release(struct daemon *daemon)
     buffer_release(&daemon->scratch);
 }
 
-static struct status start(struct daemon *daemon)
-{
-    struct status status = open_node(daemon);
-    if (!failed(status)) {
-        status = open_workers(daemon);
-    }
-    if (!failed(status)) {
-        status = open_consensus(daemon);
-    }
-    if (!failed(status)) {
-        status = rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
-    }
-    return status;
-}
-
 int daemon_run(const struct config *config, bool *restart)
 {
     uv_loop_t loop;
@@ -552,7 +248,7 @@ int daemon_run(const struct config *config, bool *restart)
     daemon->config = *config;
     daemon->started_at_ms = clock_monotonic_ms();
     open_handles(daemon);
-    struct status status = start(daemon);
+    struct status status = daemon_open(daemon);
     if (failed(status)) {
         log_event(LOG_LEVEL_ERROR, "cannot start", log_text("reason", status.message),
                   log_text("code", status_name(status.code)));

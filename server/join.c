@@ -22,14 +22,12 @@
 #include "admission.h"
 #include "ask.h"
 #include "base/clock.h"
-#include "base/hex.h"
 #include "base/log.h"
 #include "base/tls.h"
-#include "base/x509.h"
 #include "call.h"
 #include "client/rpc_frame.h"
 #include "daemon.h"
-#include "names.h"
+#include "join_request.h"
 
 #define DOUBT_EVERY_MS 5000
 
@@ -153,56 +151,6 @@ static void unlock(struct joiner *joiner)
 
 /* ---- What the cluster answered ---- */
 
-static struct status take_contacts(const struct codec_list *members, const struct join_token *token,
-                                   struct ask_addresses *out)
-{
-    const struct rpc_member *all = members->items;
-    for (size_t i = 0; i < members->count && out->count < ASK_ADDRESSES_MAX; i++) {
-        if (all[i].rpc_address.size > 0 &&
-            slice_to_text(all[i].rpc_address, out->texts[out->count], ASK_ADDRESS_SIZE)) {
-            out->count++;
-        }
-    }
-    for (size_t i = 0; out->count == 0 && i < token->address_count; i++) {
-        (void)snprintf(out->texts[i], ASK_ADDRESS_SIZE, "%s", token->addresses[i]);
-    }
-    out->count = out->count == 0 ? token->address_count : out->count;
-    return out->count > 0 ? OK : fail(STATUS_INVALID, "the cluster named no address");
-}
-
-static struct status fill_identity(struct joiner *joiner, const struct rpc_admitted *admitted,
-                                   struct identity *staged)
-{
-    const struct identity *present = &joiner->daemon->identity;
-    uint64_t node_id = 0;
-    if (admitted->cluster_key.size != RPC_SECRET_SIZE ||
-        !slice_to_text(admitted->cluster_id, staged->cluster_id, sizeof staged->cluster_id) ||
-        !buffer_append(&staged->ca_certificate, admitted->ca_certificate.data,
-                       admitted->ca_certificate.size) ||
-        !buffer_append(&staged->certificate, admitted->certificate.data,
-                       admitted->certificate.size)) {
-        return fail(STATUS_INVALID, "the cluster's answer is not complete");
-    }
-    struct status status = secret_copy(&staged->cluster_key, admitted->cluster_key);
-    if (!failed(status)) {
-        status = secret_copy(&staged->node_key, secret_slice(&present->node_key));
-    }
-    if (!failed(status)) {
-        status =
-            x509_check_key(buffer_slice(&staged->certificate), secret_slice(&staged->node_key));
-    }
-    if (!failed(status)) {
-        status = node_id_of_certificate(buffer_slice(&staged->certificate), &node_id);
-    }
-    if (!failed(status)) {
-        status = take_contacts(&admitted->members, &joiner->token, &staged->contacts);
-    }
-    staged->node_id = node_id;
-    staged->key_epoch = admitted->key_epoch;
-    (void)snprintf(staged->previous, sizeof staged->previous, "%s", present->lineage);
-    return status;
-}
-
 static struct status stage_and_switch(struct daemon *daemon, struct identity *staged)
 {
     struct status status =
@@ -216,7 +164,7 @@ static struct status stage_and_switch(struct daemon *daemon, struct identity *st
 static struct status follow(struct joiner *joiner, const struct rpc_admitted *admitted)
 {
     struct identity staged = {0};
-    struct status status = fill_identity(joiner, admitted, &staged);
+    struct status status = join_identity(joiner->daemon, &joiner->token, admitted, &staged);
     if (!failed(status)) {
         status = stage_and_switch(joiner->daemon, &staged);
     }
@@ -317,56 +265,6 @@ static void on_checked(void *context, struct status status, uint64_t error, stru
 
 /* ---- Asking ---- */
 
-static struct status write_request(struct joiner *joiner, bool check, struct buffer *out)
-{
-    struct daemon *daemon = joiner->daemon;
-    const struct config *config = &daemon->config;
-    struct slice key = secret_slice(&daemon->identity.node_key);
-    struct buffer request = {0};
-    struct buffer statement = {0};
-    struct buffer signature = {0};
-    struct arena arena = {0};
-    struct registration_view registration = {0};
-    char token_id[2 * sizeof joiner->token.id + 1];
-    hex_encode((struct slice){.data = joiner->token.id, .size = sizeof joiner->token.id}, token_id);
-
-    struct status status = store_registration(daemon->store, &arena, &registration);
-    if (!failed(status)) {
-        status = x509_make_request(key, slice_of(config->name), &request);
-    }
-    struct rpc_admit admit = {
-        .token_id = slice_of(token_id),
-        .secret = {.data = joiner->token.secret, .size = sizeof joiner->token.secret},
-        .check = check,
-        .name = slice_of(config->name),
-        .serial = slice_of(config->serial),
-        .model = slice_of(config->model),
-        .version = slice_of(MUSTER_VERSION),
-        .peer_address = slice_of(config->peer_address),
-        .rpc_address = slice_of(config->rpc_address),
-        .request = buffer_slice(&request),
-        .registration = slice_of(registration_state_name(registration.state)),
-        .stated_at_ms = clock_now_ms(),
-    };
-    if (!failed(status)) {
-        status = rpc_admit_statement(&admit, &statement);
-    }
-    if (!failed(status)) {
-        status = x509_sign(key, buffer_slice(&statement), &signature);
-    }
-    if (!failed(status)) {
-        admit.signature = buffer_slice(&signature);
-        status = rpc_frame_begin_request(out, 1, rpc_methods[RPC_CLUSTER_ADMIT].name)
-                     ? codec_encode(&rpc_admit_codec, CODEC_NAMES, &admit, out)
-                     : fail(STATUS_NO_MEMORY, "ask to join");
-    }
-    buffer_release(&request);
-    buffer_release(&statement);
-    buffer_release(&signature);
-    arena_release(&arena);
-    return status;
-}
-
 static struct status ask_cluster(struct joiner *joiner, bool check)
 {
     struct tls_options options = {
@@ -380,7 +278,7 @@ static struct status ask_cluster(struct joiner *joiner, bool check)
     struct buffer request = {0};
     struct status status = tls_context_create(&options, &joiner->tls);
     if (!failed(status)) {
-        status = write_request(joiner, check, &request);
+        status = join_request(joiner->daemon, &joiner->token, check, &request);
     }
     if (!failed(status)) {
         status = ask_start(joiner->daemon->loop, joiner->tls, &addresses, buffer_slice(&request),

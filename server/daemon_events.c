@@ -1,0 +1,168 @@
+/*
+ * What the daemon does for others: proposals of its own workers, what the cloud's workers ask, and
+ * what follows from an event of consensus.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "daemon_parts.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* A proposal of the daemon's own workers. */
+struct own_proposal {
+    struct proposal proposal;
+    cloud_proposed done;
+    void *argument;
+};
+
+static void on_own_proposed(struct proposal *proposal, struct status status, struct outcome outcome)
+{
+    struct own_proposal *own = proposal->context;
+    const struct apply_outcome applied = {.refusal = outcome.code, .value = outcome.value};
+    own->done(own->argument, status, applied);
+    free(own);
+}
+
+struct status daemon_propose(struct daemon *daemon, const struct command *command,
+                             cloud_proposed done, void *argument)
+{
+    struct own_proposal *own = calloc(1, sizeof *own);
+    if (own == NULL) {
+        return fail(STATUS_NO_MEMORY, "propose %s", command_name(command->type));
+    }
+    struct command stamped = *command;
+    stamped.stamp = (struct stamp){
+        .at_ms = clock_now_ms(),
+        .actor = slice_of("muster"),
+        .origin = slice_of("local"),
+    };
+    own->proposal.context = own;
+    own->done = done;
+    own->argument = argument;
+    struct buffer bytes = {0};
+    struct status status = command_encode(&stamped, &bytes);
+    if (!failed(status)) {
+        status = consensus_propose(daemon->consensus, &own->proposal, buffer_slice(&bytes),
+                                   on_own_proposed);
+    }
+    buffer_release(&bytes);
+    if (failed(status)) {
+        free(own);
+    }
+    return status;
+}
+
+/* ---- What the cloud's workers ask ---- */
+
+static struct status cloud_propose(void *context, const struct command *command,
+                                   cloud_proposed done, void *argument)
+{
+    return daemon_propose(context, command, done, argument);
+}
+
+static struct status cloud_flush(void *context)
+{
+    struct daemon *daemon = context;
+    return store_flush(daemon->store);
+}
+
+static uint64_t cloud_now_ms(void *context)
+{
+    (void)context;
+    return clock_now_ms();
+}
+
+const struct cloud_ops daemon_cloud_ops = {
+    .propose = cloud_propose,
+    .flush = cloud_flush,
+    .now_ms = cloud_now_ms,
+};
+
+/* ---- Events of consensus ---- */
+
+static void on_initialised(void *argument, struct status status, struct apply_outcome outcome)
+{
+    (void)argument;
+    (void)outcome;
+    if (failed(status)) {
+        log_event(LOG_LEVEL_WARNING, "the first entry was not written",
+                  log_text("error", status.message));
+    }
+}
+
+/* The first leader of a standalone node's log writes who it is. */
+static void initialise_if_empty(struct daemon *daemon)
+{
+    struct arena arena = {0};
+    struct cluster_view cluster;
+    struct status status = store_cluster(daemon->store, &arena, &cluster);
+    arena_release(&arena);
+    if (status.code != STATUS_NOT_FOUND || !daemon->identity.bootstrap) {
+        return;
+    }
+    const struct identity *identity = &daemon->identity;
+    const struct config *config = &daemon->config;
+    const struct command command = {
+        .type = COMMAND_CLUSTER_INIT,
+        .body.cluster_init =
+            {
+                .cluster_id = slice_of(identity->cluster_id),
+                .ca_certificate = buffer_slice(&identity->ca_certificate),
+                .sealed_ca_key = buffer_slice(&identity->sealed_ca_key),
+                .key_epoch = identity->key_epoch,
+                .member =
+                    {
+                        .node_id = identity->node_id,
+                        .name = slice_of(config->name),
+                        .serial = slice_of(config->serial),
+                        .model = slice_of(config->model),
+                        .version = slice_of(MUSTER_VERSION),
+                        .peer_address = slice_of(config->peer_address),
+                        .rpc_address = slice_of(config->rpc_address),
+                        .certificate = buffer_slice(&identity->certificate),
+                        .standing = STANDING_STANDALONE,
+                        .since_ms = clock_now_ms(),
+                    },
+            },
+    };
+    status = daemon_propose(daemon, &command, on_initialised, daemon);
+    if (failed(status)) {
+        on_initialised(daemon, status, (struct apply_outcome){0});
+    }
+}
+
+static const char *role_name(enum consensus_role role)
+{
+    switch (role) {
+    case CONSENSUS_FOLLOWER: return "follower";
+    case CONSENSUS_CANDIDATE: return "candidate";
+    case CONSENSUS_LEADER: return "leader";
+    case CONSENSUS_STOPPED: return "stopped";
+    }
+    return "stopped";
+}
+
+void daemon_on_event(void *context, const struct consensus_event *event)
+{
+    struct daemon *daemon = context;
+    bool led = daemon_leads(daemon);
+    struct arena arena = {0};
+    daemon->event = *event;
+    log_event(LOG_LEVEL_INFO, "consensus", log_text("role", role_name(event->role)),
+              log_u64("term", event->term),
+              log_slice("leader", daemon_name_of(daemon, &arena, event->leader_id)),
+              log_text("ready", event->ready ? "yes" : "no"));
+    arena_release(&arena);
+    if (daemon_leads(daemon)) {
+        cloud_on_leader(daemon->cloud, true);
+        if (!led) {
+            initialise_if_empty(daemon);
+        }
+        daemon->applied = true;
+    } else if (led) {
+        cloud_on_follower(daemon->cloud);
+    }
+}

@@ -1,0 +1,166 @@
+/*
+ * Opening the daemon's parts, each from the configuration and the node's identity.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "daemon_parts.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/tls.h"
+#include "file.h"
+#include "forward.h"
+#include "join.h"
+#include "leave.h"
+#include "machine.h"
+#include "membership.h"
+#include "rpc_server.h"
+
+#define CA_FILE_SIZE_MAX 1048576
+#define MIB ((size_t)1 << 20U)
+
+static struct status open_tls(struct daemon *daemon)
+{
+    struct identity *identity = &daemon->identity;
+    struct buffer chain = {0};
+    /* The CA stands last in the chain, for joining nodes that know only its fingerprint. */
+    if (!buffer_append(&chain, identity->certificate.data, identity->certificate.size) ||
+        !buffer_append(&chain, identity->ca_certificate.data, identity->ca_certificate.size)) {
+        buffer_release(&chain);
+        return fail(STATUS_NO_MEMORY, "open TLS");
+    }
+    struct tls_options options = {
+        .verify = TLS_VERIFY_REQUESTED,
+        .ca_pem = buffer_slice(&identity->ca_certificate),
+        .certificate_pem = buffer_slice(&chain),
+        .key_pem = secret_slice(&identity->node_key),
+    };
+    struct status status = tls_context_create(&options, &daemon->tls_server);
+    if (!failed(status)) {
+        options.verify = TLS_VERIFY_REQUIRED;
+        status = tls_context_create(&options, &daemon->tls_client);
+    }
+    buffer_release(&chain);
+    return status;
+}
+
+static struct status open_store(struct daemon *daemon)
+{
+    char path[IDENTITY_PATH_SIZE + 16];
+    (void)snprintf(path, sizeof path, "%s/store", daemon->identity.path);
+    const struct store_options options = {
+        .directory = path,
+        .map_size_max = daemon->config.store_size_max_mib * MIB,
+        .outbox_max = daemon->config.outbox_max,
+    };
+    return store_open(&options, &daemon->store);
+}
+
+static struct status open_consensus(struct daemon *daemon)
+{
+    char path[IDENTITY_PATH_SIZE + 16];
+    const struct identity *identity = &daemon->identity;
+    (void)snprintf(path, sizeof path, "%s/log", identity->path);
+    const struct consensus_options options = {
+        .loop = daemon->loop,
+        .directory = path,
+        .node_id = identity->node_id,
+        .listen_address = daemon->config.peer_listen,
+        .address = daemon->config.peer_address,
+        .ca_pem = buffer_slice(&identity->ca_certificate),
+        .certificate_pem = buffer_slice(&identity->certificate),
+        .key_pem = secret_slice(&identity->node_key),
+        .bootstrap = identity->bootstrap,
+        .machine = machine_of(daemon),
+        .on_event = daemon_on_event,
+        .on_fatal = daemon_on_fatal,
+        .context = daemon,
+        .election_timeout_ms = (unsigned)daemon->config.election_timeout_ms,
+        .heartbeat_ms = (unsigned)daemon->config.heartbeat_ms,
+        .snapshot_after_size = daemon->config.snapshot_after_mib * MIB,
+    };
+    return consensus_open(&options, &daemon->consensus);
+}
+
+static struct status open_cloud(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    struct buffer ca = {0};
+    struct status status = config->cloud_ca_file[0] == '\0'
+                               ? OK
+                               : file_read(config->cloud_ca_file, CA_FILE_SIZE_MAX, &ca);
+    if (failed(status)) {
+        return status;
+    }
+    struct cloud_context context = {
+        .loop = daemon->loop,
+        .store = daemon->store,
+        .cluster_key = &daemon->identity.cluster_key,
+        .node_name = config->name,
+        .ops = &daemon_cloud_ops,
+        .context = daemon,
+    };
+    for (int region = 0; region < REGION_COUNT; region++) {
+        context.endpoints[region] = (struct endpoints){
+            .visibility_url = config->visibility_url,
+            .ctia_url = config->ctia_url,
+            .sse_url = config->sse_url,
+            .ca_pem = buffer_slice(&ca),
+        };
+    }
+    status = cloud_create(&context, &daemon->cloud);
+    buffer_release(&ca);
+    return status;
+}
+
+static struct status open_node(struct daemon *daemon)
+{
+    struct status status =
+        identity_open(daemon->config.data_directory, daemon->config.root_secret_file,
+                      daemon->config.name, clock_now_ms(), &daemon->identity);
+    if (!failed(status)) {
+        status = identity_sweep(daemon->config.data_directory, &daemon->identity);
+    }
+    if (!failed(status)) {
+        status = open_tls(daemon);
+    }
+    if (!failed(status)) {
+        status = open_store(daemon);
+    }
+    return status;
+}
+
+static struct status open_workers(struct daemon *daemon)
+{
+    struct status status = membership_create(daemon, &daemon->membership);
+    if (!failed(status)) {
+        status = joiner_create(daemon, &daemon->joiner);
+    }
+    if (!failed(status)) {
+        status = leaver_create(daemon, &daemon->leaver);
+    }
+    if (!failed(status)) {
+        status = forwarder_create(daemon, daemon->tls_client, &daemon->forwarder);
+    }
+    if (!failed(status)) {
+        status = open_cloud(daemon);
+    }
+    return status;
+}
+
+struct status daemon_open(struct daemon *daemon)
+{
+    struct status status = open_node(daemon);
+    if (!failed(status)) {
+        status = open_workers(daemon);
+    }
+    if (!failed(status)) {
+        status = open_consensus(daemon);
+    }
+    if (!failed(status)) {
+        status = rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
+    }
+    return status;
+}

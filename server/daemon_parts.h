@@ -1,0 +1,21 @@
+/*
+ * What the daemon's own files share, and nobody else needs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVER_DAEMON_PARTS_H
+#define SERVER_DAEMON_PARTS_H
+
+#include "daemon.h"
+
+extern const struct cloud_ops daemon_cloud_ops;
+
+/* Open identity, store, workers, consensus and doors, in this order. What was opened before a
+ * failure stays open; the caller undoes it. */
+MUST_USE struct status daemon_open(struct daemon *daemon);
+
+/* Callbacks of consensus; the context is the daemon. */
+void daemon_on_event(void *context, const struct consensus_event *event);
+void daemon_on_fatal(void *context, struct status reason);
+
+#endif
