@@ -507,7 +507,7 @@ struct status connection_call(struct connection *connection,
                               const struct connection_request *request, struct arena *arena,
                               void *result, struct connection_error *error)
 {
-    assert(connection_in_flight(connection) == 0);
+    assert(connection->broken || connection_in_flight(connection) == 0);
     struct connection_reply reply;
     fill_error(error, RPC_OK, slice_of(""));
     struct status status = exchange(connection, request, &reply);
