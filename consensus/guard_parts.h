@@ -65,6 +65,10 @@ struct guard {
 
     raft_time leader_heard_ms; /* Rule VOTER. */
 
+    /* Rule ELECTION: a TimeoutNow that came while entries were being written; term 0: none. */
+    struct raft_timeout_now handover;
+    raft_id handover_from;
+
     /* Rule CONF: the last configuration that is known to be committed. */
     struct raft_buffer committed; /* In libraft's format; base NULL if none. */
     raft_index committed_index;
@@ -112,6 +116,7 @@ void guard_cuts_mend(struct guard *guard);
 /* guard_recv.c */
 void guard_io_recv(struct raft_io *below, struct raft_message *message);
 void guard_held_release(struct guard *guard);
+void guard_handover_release(struct guard *guard);
 
 /* guard_conf.c */
 int guard_conf_load(struct guard *guard, const struct raft_snapshot *snapshot);

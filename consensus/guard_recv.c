@@ -230,6 +230,36 @@ static void receive_vote_request(struct guard *guard, struct raft_message *messa
     guard->recv(&guard->io, message);
 }
 
+/* The leader sends it once, often with the last entries still on their way to this disk: it waits
+ * for them. libraft checks, then, that it still fits. */
+static void receive_handover(struct guard *guard, struct raft_message *message)
+{
+    if (raft_view_is_alone(guard->raft) && guard_has(guard, GUARD_ALONE)) {
+        guard_note(guard, GUARD_ALONE); /* Its election time-out will make it leader. */
+    } else if (guard_is_writing(guard) && guard_has(guard, GUARD_ELECTION)) {
+        guard_note(guard, GUARD_ELECTION);
+        guard->handover = message->timeout_now;
+        guard->handover_from = message->server_id;
+    } else {
+        guard->recv(&guard->io, message);
+    }
+}
+
+void guard_handover_release(struct guard *guard)
+{
+    if (guard->handover.term == 0 || guard_is_writing(guard)) {
+        return;
+    }
+    struct raft_message message = {.type = RAFT_IO_TIMEOUT_NOW,
+                                   .server_id = guard->handover_from,
+                                   .server_address = "",
+                                   .timeout_now = guard->handover};
+    guard->handover.term = 0;
+    if (message.timeout_now.term == guard->raft->current_term) {
+        guard->recv(&guard->io, &message);
+    }
+}
+
 void guard_io_recv(struct raft_io *below, struct raft_message *message)
 {
     struct guard *guard = below->data;
@@ -242,15 +272,7 @@ void guard_io_recv(struct raft_io *below, struct raft_message *message)
     case RAFT_IO_APPEND_ENTRIES_RESULT: pass_result(guard, message); break;
     case RAFT_IO_INSTALL_SNAPSHOT: receive_snapshot(guard, message); break;
     case RAFT_IO_REQUEST_VOTE: receive_vote_request(guard, message); break;
-    case RAFT_IO_TIMEOUT_NOW:
-        if (guard_is_writing(guard) && guard_has(guard, GUARD_ELECTION)) {
-            guard_note(guard, GUARD_ELECTION);
-        } else if (raft_view_is_alone(guard->raft) && guard_has(guard, GUARD_ALONE)) {
-            guard_note(guard, GUARD_ALONE); /* Its election time-out will make it leader. */
-        } else {
-            guard->recv(&guard->io, message);
-        }
-        break;
+    case RAFT_IO_TIMEOUT_NOW: receive_handover(guard, message); break;
     default: guard->recv(&guard->io, message); break; /* Vote results; not an enum of ours. */
     }
     guard_poll(guard);

@@ -56,6 +56,7 @@ static void append_on_done(struct raft_io_append *request, int status)
     callback(original, status);
     if (!guard->closing) {
         guard_held_release(guard);
+        guard_handover_release(guard);
         guard_poll(guard);
     }
 }

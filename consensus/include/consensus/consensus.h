@@ -8,6 +8,8 @@
  * Everything here is called on the loop's thread; every callback comes from the loop, never from
  * within the call that started it, unless a line below says otherwise.
  *
+ * The program must ignore SIGPIPE: peers come and go.
+ *
  * Promises, each held by a test that ARCHITECTURE.md names:
  *   - a proposal is answered exactly once;
  *   - a proposal answered STATUS_OK is on disk on a quorum and applied here;
@@ -73,8 +75,7 @@ struct machine {
 
     /* Where a peer listens now; STATUS_NOT_FOUND if the state names no such node (the address in
      * raft's own configuration is then used). */
-    struct status (*address_of)(void *context, uint64_t node_id,
-                                char out[CONSENSUS_ADDRESS_SIZE]);
+    struct status (*address_of)(void *context, uint64_t node_id, char out[CONSENSUS_ADDRESS_SIZE]);
 
     /* May this node, whose certificate was verified, talk to us? False for removed nodes. */
     bool (*peer_allowed)(void *context, uint64_t node_id);
@@ -105,9 +106,9 @@ struct consensus_options {
     const char *directory; /* For the log; made if absent. One process at a time. */
     uint64_t node_id;      /* Not 0; node_id_of_certificate() of the certificate below. */
 
-    const char *listen_address;  /* Where peers connect to. */
-    const char *address;         /* What others are told; the configuration's if not resolved. */
-    struct slice ca_pem;         /* The cluster's CA; peers must chain to it. */
+    const char *listen_address; /* Where peers connect to. */
+    const char *address;        /* What others are told; the configuration's if not resolved. */
+    struct slice ca_pem;        /* The cluster's CA; peers must chain to it. */
     struct slice certificate_pem;
     struct slice key_pem;
 
@@ -123,13 +124,13 @@ struct consensus_options {
     void *context;
 
     /* 0 takes the default that stands here. */
-    unsigned election_timeout_ms;    /* 1000 */
-    unsigned heartbeat_ms;           /* 100 */
-    size_t segment_size;             /* 16 MiB: bytes of one log file. */
-    size_t snapshot_after_size;      /* 64 MiB of log since the last snapshot. */
-    size_t snapshot_trailing_count;  /* 4096 entries kept behind a snapshot for slow followers. */
-    size_t pending_size_max;         /* 64 MiB of proposals and unreplicated log, then STATUS_BUSY. */
-    unsigned guard_disabled;         /* Bits of enum guard_rule to switch off: tests only. */
+    unsigned election_timeout_ms;   /* 1000 */
+    unsigned heartbeat_ms;          /* 100 */
+    size_t segment_size;            /* 16 MiB: bytes of one log file. */
+    size_t snapshot_after_size;     /* 64 MiB of log since the last snapshot. */
+    size_t snapshot_trailing_count; /* 4096 entries kept behind a snapshot for slow followers. */
+    size_t pending_size_max; /* 64 MiB of proposals and unreplicated log, then STATUS_BUSY. */
+    unsigned guard_disabled; /* Bits of enum guard_rule to switch off: tests only. */
 };
 
 /*
@@ -168,10 +169,13 @@ struct proposal {
  *
  * On success `done` is called exactly once:
  *   STATUS_OK       on disk on a quorum and applied on this replica, with its outcome;
- *   STATUS_UNKNOWN  leadership or the process was lost on the way: it may or may not be applied.
+ *   STATUS_UNKNOWN  leadership or the process was lost on the way: it may or may not be applied;
+ *   STATUS_NOT_LEADER, STATUS_FULL, STATUS_NO_MEMORY  in the same turn of the loop, before it became
+ *                   an entry: it will never be applied.
  * On failure `done` is never called, and the command will never be applied:
  *   STATUS_NOT_LEADER, STATUS_NO_QUORUM (this leader has not heard from a quorum within an election
- *   time-out), STATUS_BUSY (pending_size_max), STATUS_INVALID (size), STATUS_NO_MEMORY.
+ *   time-out), STATUS_BUSY (pending_size_max, or leadership is being handed over), STATUS_FULL (no space
+ *   left for the log), STATUS_INVALID (size), STATUS_NO_MEMORY.
  */
 MUST_USE struct status consensus_propose(struct consensus *consensus, struct proposal *proposal,
                                          struct slice command, proposal_done done);
@@ -189,6 +193,7 @@ struct read_barrier {
     struct read_barrier *next;
     uint64_t round;
     uint64_t index;
+    uint64_t deadline_ms;
 };
 
 /*

@@ -1,0 +1,244 @@
+/*
+ * Who takes part: one change at a time, by a leader whose barrier is applied and with no change
+ * that is not committed. libraft's own rule is weaker (it forgets an uncommitted change at a
+ * restart), and overlapping changes are how majorities stop overlapping.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "node.h"
+#include "raft_view.h"
+
+struct change {
+    struct consensus *node;
+    struct membership_change *owner; /* NULL once it was answered. */
+    struct raft_change request;
+    struct raft_transfer transfer;
+    bool is_transfer;
+    bool done; /* libraft will not touch it any more. */
+    int code;
+    struct change *next;
+};
+
+static bool is_changing(const struct consensus *node)
+{
+    const struct raft *raft = &node->raft;
+    for (const struct change *change = node->changes; change != NULL; change = change->next) {
+        if (change->owner != NULL) {
+            return true;
+        }
+    }
+    return raft->configuration_uncommitted_index != 0 || raft->transfer != NULL ||
+           raft->leader_state.promotee_id != 0 || raft->leader_state.change != NULL;
+}
+
+static struct status may_change(const struct consensus *node)
+{
+    if (!node_is_leader(node)) {
+        return fail(STATUS_NOT_LEADER, "this node is not the leader");
+    }
+    if (!node_is_ready(node)) {
+        return fail(STATUS_BUSY, "this leader has only just been elected");
+    }
+    if (is_changing(node)) {
+        return fail(STATUS_BUSY, "another change of the members is under way");
+    }
+    return OK;
+}
+
+static struct change *begin(struct consensus *node, struct membership_change *owner,
+                            membership_done done)
+{
+    struct change *change = calloc(1, sizeof *change);
+    if (change == NULL) {
+        return NULL;
+    }
+    owner->done = done;
+    owner->request = change;
+    change->node = node;
+    change->owner = owner;
+    change->request.data = change;
+    change->transfer.data = change;
+    change->next = node->changes;
+    node->changes = change;
+    return change;
+}
+
+/* libraft refused `change`, which is the first of the list. */
+static void forget(struct consensus *node, struct change *change)
+{
+    if (node->raft.state == RAFT_LEADER && node->raft.leader_state.change == &change->request) {
+        node->raft.leader_state.change = NULL; /* libraft keeps it when memory ran out. */
+    }
+    node->changes = change->next;
+    free(change);
+}
+
+static void change_on_done(struct raft_change *request, int code)
+{
+    struct change *change = request->data;
+    change->done = true;
+    change->code = code;
+}
+
+static void transfer_on_done(struct raft_transfer *request)
+{
+    struct change *change = request->data;
+    change->done = true;
+}
+
+struct status consensus_add(struct consensus *consensus, uint64_t node_id, const char *address,
+                            struct membership_change *owner, membership_done done)
+{
+    struct status status = may_change(consensus);
+    if (failed(status)) {
+        return status;
+    }
+    if (node_id == 0 || address == NULL || strlen(address) >= CONSENSUS_ADDRESS_SIZE) {
+        return fail(STATUS_INVALID, "not a node id and an address");
+    }
+    if (raft_view_server(&consensus->raft, node_id) < consensus->raft.configuration.n) {
+        return fail(STATUS_INVALID, "a node with this id is a member already");
+    }
+    if (consensus->raft.configuration.n == CONSENSUS_NODES_MAX) {
+        return fail(STATUS_INVALID, "a cluster has at most %u nodes", CONSENSUS_NODES_MAX);
+    }
+    struct change *change = begin(consensus, owner, done);
+    if (change == NULL) {
+        return fail(STATUS_NO_MEMORY, "add a node");
+    }
+    int code = raft_add(&consensus->raft, &change->request, node_id, address, change_on_done);
+    if (code != 0) {
+        forget(consensus, change);
+    }
+    guard_poll(consensus->guard);
+    return node_status_of(code, "add a node");
+}
+
+static int raft_role_of(enum member_role role)
+{
+    switch (role) {
+    case MEMBER_SPARE: return RAFT_SPARE;
+    case MEMBER_STANDBY: return RAFT_STANDBY;
+    case MEMBER_VOTER: return RAFT_VOTER;
+    }
+    abort();
+}
+
+struct status consensus_assign(struct consensus *consensus, uint64_t node_id, enum member_role role,
+                               struct membership_change *owner, membership_done done)
+{
+    const struct raft_configuration *members = &consensus->raft.configuration;
+    struct status status = may_change(consensus);
+    if (failed(status)) {
+        return status;
+    }
+    unsigned server = raft_view_server(&consensus->raft, node_id);
+    if (server == members->n) {
+        return fail(STATUS_NOT_FOUND, "no member has this id");
+    }
+    if (members->servers[server].role == raft_role_of(role)) {
+        return fail(STATUS_INVALID, "the node has this role already");
+    }
+    if (members->servers[server].role == RAFT_VOTER && raft_view_voters(&consensus->raft) == 1) {
+        return fail(STATUS_INVALID, "it is the only voter");
+    }
+    struct change *change = begin(consensus, owner, done);
+    if (change == NULL) {
+        return fail(STATUS_NO_MEMORY, "assign a role");
+    }
+    int code = raft_assign(&consensus->raft, &change->request, node_id, raft_role_of(role),
+                           change_on_done);
+    if (code != 0) {
+        forget(consensus, change);
+    }
+    guard_poll(consensus->guard);
+    return node_status_of(code, "assign a role");
+}
+
+struct status consensus_remove(struct consensus *consensus, uint64_t node_id,
+                               struct membership_change *owner, membership_done done)
+{
+    struct status status = may_change(consensus);
+    if (failed(status)) {
+        return status;
+    }
+    unsigned server = raft_view_server(&consensus->raft, node_id);
+    if (server == consensus->raft.configuration.n) {
+        return fail(STATUS_NOT_FOUND, "no member has this id");
+    }
+    if (consensus->raft.configuration.servers[server].role == RAFT_VOTER &&
+        raft_view_voters(&consensus->raft) == 1) {
+        return fail(STATUS_INVALID, "it is the only voter");
+    }
+    struct change *change = begin(consensus, owner, done);
+    if (change == NULL) {
+        return fail(STATUS_NO_MEMORY, "remove a node");
+    }
+    int code = raft_remove(&consensus->raft, &change->request, node_id, change_on_done);
+    if (code != 0) {
+        forget(consensus, change);
+    }
+    guard_poll(consensus->guard);
+    return node_status_of(code, "remove a node");
+}
+
+struct status consensus_transfer(struct consensus *consensus, uint64_t node_id,
+                                 struct membership_change *owner, membership_done done)
+{
+    struct status status = may_change(consensus);
+    if (failed(status)) {
+        return status;
+    }
+    struct change *change = begin(consensus, owner, done);
+    if (change == NULL) {
+        return fail(STATUS_NO_MEMORY, "hand over");
+    }
+    change->is_transfer = true;
+    int code = raft_transfer(&consensus->raft, &change->transfer, node_id, transfer_on_done);
+    if (code != 0) {
+        forget(consensus, change);
+    }
+    guard_poll(consensus->guard);
+    return node_status_of(code, "hand over");
+}
+
+static struct status outcome_of(const struct change *change)
+{
+    if (!change->is_transfer) {
+        if (change->code == RAFT_NOCONNECTION) {
+            return fail(STATUS_TIMEOUT, "the node does not catch up; nothing was changed");
+        }
+        return node_status_of(change->code, "change the members");
+    }
+    if (change->node->raft.state == RAFT_LEADER) {
+        return fail(STATUS_TIMEOUT, "nobody took over");
+    }
+    return OK;
+}
+
+void membership_turn(struct consensus *node)
+{
+    struct change **at = &node->changes;
+    while (*at != NULL) {
+        struct change *change = *at;
+        bool handed_over = change->is_transfer && node->raft.state != RAFT_LEADER;
+        if (!change->done && !(handed_over && change->owner != NULL)) {
+            at = &change->next;
+            continue;
+        }
+        struct membership_change *owner = change->owner;
+        struct status status = outcome_of(change);
+        change->owner = NULL;
+        if (change->done) {
+            *at = change->next;
+            free(change);
+        }
+        if (owner != NULL) {
+            owner->done(owner, status);
+            at = &node->changes; /* The list may be another one now. */
+        }
+    }
+}

@@ -1,0 +1,190 @@
+/*
+ * The node: what its files share.
+ *
+ *     node.c        open, close, the turn of the loop, events, failure
+ *     node_io.c     libraft's raft_io below the guard: log, peers, clock
+ *     propose.c     proposals become entries; entries reach the machine
+ *     read.c        linearizable reads by rounds of heartbeats
+ *     membership.c  who takes part, and handing over
+ *     snapshot.c    when the log is cut, and catching up by an image
+ *     inspect.c     what an operator sees
+ *
+ * Everything runs on the loop's thread. libraft is entered from the loop only (a tick, a message, a
+ * finished write) or by a call of the owner; the owner is called from node_turn() only, which runs
+ * before and after the loop waits. So no callback comes from within a call, and nothing of the
+ * owner's runs inside libraft.
+ *
+ *     opening -> running -> stopping (a failure) -> stopped -> closing -> gone
+ *                   \__________________________________________^
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef NODE_H
+#define NODE_H
+
+#include <raft.h>
+#include <uv.h>
+
+#include "batch.h"
+#include "consensus/consensus.h"
+#include "guard.h"
+#include "peer.h"
+#include "wal.h"
+
+/* Entries of ours that may be on the way at once. More would make entries smaller, fewer would
+ * leave the disk idle while the network works. */
+#define NODE_PIPELINE_MAX 4U
+
+#define NODE_PATH_SIZE 512U
+
+struct entry;  /* propose.c: one entry of ours on the way. */
+struct change; /* membership.c: one change on the way. */
+struct snapshot_get;
+
+/* What this leader knows of another node, in its present term. */
+struct node_peer {
+    uint64_t id; /* 0: free. */
+    uint64_t heard_ms;
+    bool heard;
+    uint64_t round; /* The highest that it echoed. */
+};
+
+struct proposals {
+    struct proposal *first; /* Not yet an entry. */
+    struct proposal **last;
+    struct buffer bytes;  /* Their commands. */
+    size_t bytes_start;   /* The running offset of bytes.data[0]. */
+    size_t pending_size;  /* Bytes of all that is not answered. */
+    unsigned entry_count; /* On the way. */
+    struct entry *finished;
+    struct entry **finished_last;
+    struct slice commands[BATCH_COUNT_MAX];   /* Scratch, of one call. */
+    struct outcome outcomes[BATCH_COUNT_MAX]; /* Of the entry applied last. */
+};
+
+struct reads {
+    struct read_barrier *first; /* By arrival. */
+    struct read_barrier **last;
+    uint64_t round;     /* The number that goes out with messages now. */
+    uint64_t confirmed; /* The highest that a quorum echoed. */
+    raft_term term;     /* Of both. */
+};
+
+struct images { /* Catching up by an image. */
+    bool fetching;
+    struct peer_image request;
+    struct raft_wire_message message; /* InstallSnapshot, held until the image is installed. */
+    char address[CONSENSUS_ADDRESS_SIZE];
+    char path[NODE_PATH_SIZE];
+};
+
+struct consensus {
+    struct consensus_options options; /* Texts are ours; slices are empty. */
+    char *directory;
+    char *address;
+    uv_timer_t ticker;
+    uv_prepare_t before_wait;
+    uv_check_t after_wait;
+    unsigned open_handles;
+
+    struct raft raft;
+    struct raft_fsm fsm;
+    struct raft_io io;
+    struct guard *guard;
+    struct wal *wal;
+    struct peers *peers;
+    raft_io_tick_cb tick;
+    raft_io_recv_cb recv;
+    raft_io_close_cb io_closed;
+
+    bool opened;       /* consensus_open() has succeeded. */
+    bool raft_started; /* raft_init() has succeeded. */
+    bool raft_closing;
+    bool raft_closed;
+    bool wal_open;
+    bool peers_open;
+    bool closing; /* consensus_close() was called. */
+    bool told_fatal;
+    struct status failure; /* Why this node can no longer take part; OK if it can. */
+    void (*closed)(void *context);
+    void *closed_context;
+
+    struct consensus_event event; /* As last told. */
+    struct node_peer seen[CONSENSUS_NODES_MAX];
+    raft_term seen_term;
+    uint64_t leading_since_ms;
+    uint64_t leader_heard_ms;
+    bool leader_heard;
+    raft_term echo_term; /* As a follower: the leader's last round, and its term. */
+    uint64_t echo_round;
+    raft_index reviewed; /* The configuration for which the peers were asked again. */
+
+    struct proposals proposals;
+    struct reads reads;
+    struct change *changes; /* On the way and answered ones. */
+    struct images images;
+    struct snapshot_get *gets;
+    size_t log_size;          /* Bytes applied since the last snapshot. */
+    raft_index restore_index; /* The index of the snapshot that libraft is about to restore. */
+    uint64_t snapshot_not_before_ms;
+
+    uint64_t proposal_count;
+    uint64_t entry_count;
+    uint64_t snapshots_taken;
+    uint64_t snapshots_installed;
+};
+
+/* ---- node.c ---- */
+
+/* Remember the first failure; the node stops at the next turn. */
+void node_fail(struct consensus *node, struct status reason);
+
+/* The only place where libraft's codes become statuses, and the other way round. */
+MUST_USE struct status node_status_of(int code, const char *action);
+int node_code_of(struct status status);
+
+bool node_is_leader(const struct consensus *node);
+bool node_is_ready(const struct consensus *node);
+
+/* Leader: a quorum of voters was heard within an election time-out. */
+bool node_has_quorum(const struct consensus *node);
+
+/* The row of a node, made if need be; NULL if there are too many. */
+struct node_peer *node_peer_of(struct consensus *node, uint64_t id);
+const struct node_peer *node_peer_find(const struct consensus *node, uint64_t id);
+
+uint64_t node_now_ms(const struct consensus *node);
+
+/* ---- node_io.c ---- */
+void node_io_assemble(struct consensus *node);
+MUST_USE struct status node_io_open_peers(struct consensus *node,
+                                          const struct consensus_options *options);
+void node_io_turn(struct consensus *node);
+void node_io_pass(struct consensus *node, struct raft_wire_message *message);
+
+/* ---- propose.c ---- */
+void propose_open(struct consensus *node);
+void propose_turn(struct consensus *node);    /* Collected proposals become entries. */
+void propose_deliver(struct consensus *node); /* Answer what is finished. */
+void propose_abandon(struct consensus *node); /* Nothing more will become an entry. */
+void propose_release(struct consensus *node);
+int propose_apply(struct raft_fsm *fsm, const struct raft_buffer *buffer, void **result);
+
+/* ---- read.c ---- */
+void read_open(struct consensus *node);
+void read_turn(struct consensus *node);
+void read_abandon(struct consensus *node);
+
+/* ---- membership.c ---- */
+void membership_turn(struct consensus *node);
+
+/* ---- snapshot.c ---- */
+
+/* STATUS_CORRUPT if the machine is behind the snapshot that is to be restored. */
+MUST_USE struct status snapshot_check_store(const struct consensus *node);
+int snapshot_take(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned *count);
+int snapshot_restore(struct raft_fsm *fsm, struct raft_buffer *buffer);
+void snapshot_offered(struct consensus *node, struct raft_wire_message *message);
+void snapshot_turn(struct consensus *node);
+
+#endif

@@ -1,0 +1,453 @@
+/*
+ * libraft's raft_io below the guard: the write-ahead log, the peers and the clock.
+ *
+ * What libraft must not learn at once is told from the loop: answers of the log and the peers come
+ * from there by themselves, a stored snapshot is handed over in the next turn.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "node.h"
+
+struct snapshot_get {
+    struct raft_io_snapshot_get *request;
+    raft_io_snapshot_get_cb callback;
+    struct snapshot_get *next;
+};
+
+static struct consensus *node_of(struct raft_io *io)
+{
+    return io->impl;
+}
+
+/* A failure as libraft's code; its text goes where libraft looks for it. */
+static int io_failed(struct raft_io *io, struct status status)
+{
+    if (failed(status)) {
+        (void)snprintf(io->errmsg, sizeof io->errmsg, "%s", status.message);
+    }
+    return node_code_of(status);
+}
+
+/* ---- Start and stop ---- */
+
+static int io_init(struct raft_io *io, raft_id id, const char *address)
+{
+    (void)io;
+    (void)id;
+    (void)address;
+    return 0;
+}
+
+static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
+                   struct raft_snapshot **snapshot, raft_index *start_index,
+                   struct raft_entry *entries[], size_t *count)
+{
+    struct consensus *node = node_of(io);
+    struct wal_loaded loaded;
+    wal_load(node->wal, &loaded);
+    node->restore_index = loaded.snapshot == NULL ? 0 : loaded.snapshot->index;
+    struct status status = snapshot_check_store(node);
+    if (failed(status)) {
+        wal_loaded_release(&loaded);
+        node_fail(node, status);
+        return io_failed(io, status);
+    }
+    *term = loaded.term;
+    *voted_for = loaded.voted_for;
+    *snapshot = loaded.snapshot;
+    *start_index = loaded.start_index;
+    *entries = loaded.entries;
+    *count = loaded.entry_count;
+    return 0;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct consensus *node = timer->data;
+    if (!node->raft_closing) {
+        node->tick(&node->io);
+    }
+}
+
+static int io_start(struct raft_io *io, unsigned period_ms, raft_io_tick_cb tick,
+                    raft_io_recv_cb recv)
+{
+    struct consensus *node = node_of(io);
+    node->tick = tick;
+    node->recv = recv;
+    (void)uv_timer_start(&node->ticker, on_tick, period_ms, period_ms);
+    return 0;
+}
+
+static int io_bootstrap(struct raft_io *io, const struct raft_configuration *configuration)
+{
+    return io_failed(io, wal_bootstrap(node_of(io)->wal, configuration));
+}
+
+static int io_recover(struct raft_io *io, const struct raft_configuration *configuration)
+{
+    (void)io;
+    (void)configuration;
+    return RAFT_INVALID; /* Recovery is a cluster's first boot with a restored state. */
+}
+
+static void io_may_be_closed(struct consensus *node)
+{
+    if (node->raft_closing && !node->wal_open && !node->peers_open && node->io_closed != NULL) {
+        raft_io_close_cb callback = node->io_closed;
+        node->io_closed = NULL;
+        callback(&node->io);
+    }
+}
+
+static void log_on_closed(void *context)
+{
+    struct consensus *node = context;
+    node->wal = NULL;
+    node->wal_open = false;
+    io_may_be_closed(node);
+}
+
+static void peers_on_closed(void *context)
+{
+    struct consensus *node = context;
+    node->peers = NULL;
+    node->peers_open = false;
+    io_may_be_closed(node);
+}
+
+static void io_close(struct raft_io *io, raft_io_close_cb callback)
+{
+    struct consensus *node = node_of(io);
+    node->io_closed = callback;
+    (void)uv_timer_stop(&node->ticker);
+    while (node->gets != NULL) {
+        struct snapshot_get *get = node->gets;
+        node->gets = get->next;
+        get->callback(get->request, NULL, RAFT_CANCELED);
+        free(get);
+    }
+    if (node->peers_open) {
+        peers_close(node->peers, peers_on_closed, node);
+    }
+    wal_close(node->wal, log_on_closed, node);
+}
+
+/* ---- The log ---- */
+
+static int io_set_term(struct raft_io *io, raft_term term)
+{
+    return io_failed(io, wal_set_term(node_of(io)->wal, term));
+}
+
+static int io_set_vote(struct raft_io *io, raft_id id)
+{
+    return io_failed(io, wal_set_vote(node_of(io)->wal, id));
+}
+
+struct append {
+    struct wal_request request;
+    struct raft_io_append *original;
+    raft_io_append_cb callback;
+};
+
+static void append_on_done(struct wal_request *request, struct status status)
+{
+    struct append *append = request->context;
+    struct raft_io_append *original = append->original;
+    raft_io_append_cb callback = append->callback;
+    free(append);
+    callback(original, node_code_of(status));
+}
+
+static int io_append(struct raft_io *io, struct raft_io_append *request,
+                     const struct raft_entry entries[], unsigned count, raft_io_append_cb callback)
+{
+    struct append *append = calloc(1, sizeof *append);
+    if (append == NULL) {
+        return RAFT_NOMEM;
+    }
+    append->request.context = append;
+    append->original = request;
+    append->callback = callback;
+    int code = io_failed(
+        io, wal_append(node_of(io)->wal, &append->request, entries, count, append_on_done));
+    if (code != 0) {
+        free(append);
+    }
+    return code;
+}
+
+static int io_truncate(struct raft_io *io, raft_index index)
+{
+    return io_failed(io, wal_truncate(node_of(io)->wal, index));
+}
+
+struct put {
+    struct wal_request request;
+    struct raft_io_snapshot_put *original;
+    raft_io_snapshot_put_cb callback;
+};
+
+static void put_on_done(struct wal_request *request, struct status status)
+{
+    struct put *put = request->context;
+    struct raft_io_snapshot_put *original = put->original;
+    raft_io_snapshot_put_cb callback = put->callback;
+    free(put);
+    callback(original, node_code_of(status));
+}
+
+static int io_snapshot_put(struct raft_io *io, unsigned trailing,
+                           struct raft_io_snapshot_put *request,
+                           const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb callback)
+{
+    struct consensus *node = node_of(io);
+    struct put *put = calloc(1, sizeof *put);
+    if (put == NULL) {
+        return RAFT_NOMEM;
+    }
+    put->request.context = put;
+    put->original = request;
+    put->callback = callback;
+    if (trailing == 0) {
+        node->restore_index = snapshot->index;
+    }
+    int code =
+        io_failed(io, wal_snapshot_put(node->wal, &put->request, snapshot, trailing, put_on_done));
+    if (code != 0) {
+        free(put);
+    }
+    return code;
+}
+
+static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *request,
+                           raft_io_snapshot_get_cb callback)
+{
+    struct consensus *node = node_of(io);
+    struct snapshot_get *get = calloc(1, sizeof *get);
+    if (get == NULL) {
+        return RAFT_NOMEM;
+    }
+    *get = (struct snapshot_get){.request = request, .callback = callback, .next = node->gets};
+    node->gets = get;
+    return 0;
+}
+
+void node_io_turn(struct consensus *node)
+{
+    while (node->gets != NULL && !node->raft_closing) {
+        struct snapshot_get *get = node->gets;
+        struct raft_snapshot *snapshot = NULL;
+        node->gets = get->next;
+        int code = node_code_of(wal_snapshot_get(node->wal, &snapshot));
+        get->callback(get->request, snapshot, code);
+        free(get);
+        guard_poll(node->guard);
+    }
+}
+
+/* ---- The peers ---- */
+
+struct send {
+    struct peer_send send;
+    struct raft_io_send *original;
+    raft_io_send_cb callback;
+};
+
+static void send_on_done(struct peer_send *request, struct status status)
+{
+    struct send *send = request->context;
+    struct raft_io_send *original = send->original;
+    raft_io_send_cb callback = send->callback;
+    free(send);
+    if (callback != NULL) {
+        callback(original, node_code_of(status));
+    }
+}
+
+static int io_send(struct raft_io *io, struct raft_io_send *request,
+                   const struct raft_message *message, raft_io_send_cb callback)
+{
+    struct consensus *node = node_of(io);
+    struct raft_wire_message wire = {.raft = *message};
+    struct send *send = calloc(1, sizeof *send);
+    if (send == NULL && message->type != RAFT_IO_APPEND_ENTRIES) {
+        abort(); /* libraft would free the message that this answers twice. */
+    }
+    if (send == NULL) {
+        return RAFT_NOMEM;
+    }
+    if (message->type == RAFT_IO_APPEND_ENTRIES) {
+        wire.round = node->reads.round;
+    } else if (message->type == RAFT_IO_APPEND_ENTRIES_RESULT &&
+               message->append_entries_result.term == node->echo_term) {
+        wire.round = node->echo_round;
+    }
+    send->send.context = send;
+    send->original = request;
+    send->callback = callback;
+    struct status status = peers_send(node->peers, &send->send, &wire, send_on_done);
+    if (failed(status)) {
+        free(send);
+        return RAFT_NOCONNECTION;
+    }
+    return 0;
+}
+
+/* A leader of this or a later term spoke: note its round before libraft answers it. */
+static void note_leader(struct consensus *node, raft_term term, uint64_t round)
+{
+    if (term < node->raft.current_term) {
+        return;
+    }
+    node->leader_heard = true;
+    node->leader_heard_ms = node_now_ms(node);
+    if (term != node->echo_term) {
+        node->echo_term = term;
+        node->echo_round = 0;
+    }
+    node->echo_round = round > node->echo_round ? round : node->echo_round;
+}
+
+static void note_result(struct consensus *node, const struct raft_wire_message *message)
+{
+    if (!node_is_leader(node) ||
+        message->raft.append_entries_result.term != node->raft.current_term) {
+        return;
+    }
+    struct node_peer *peer = node_peer_of(node, message->raft.server_id);
+    if (peer != NULL) {
+        peer->heard = true;
+        peer->heard_ms = node_now_ms(node);
+        peer->round = message->round > peer->round ? message->round : peer->round;
+    }
+}
+
+/* Would the log take these entries? libraft takes a refused append for a broken disk. */
+static bool has_room(struct consensus *node, const struct raft_append_entries *message)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < message->n_entries; i++) {
+        size += message->entries[i].buf.len;
+    }
+    return message->n_entries == 0 || !failed(wal_can_append(node->wal, size, message->n_entries));
+}
+
+void node_io_pass(struct consensus *node, struct raft_wire_message *message)
+{
+    node->recv(&node->io, &message->raft);
+}
+
+static void on_message(void *context, struct raft_wire_message *message)
+{
+    struct consensus *node = context;
+    if (node->raft_closing || failed(node->failure) || node->recv == NULL) {
+        raft_wire_release(message);
+        return;
+    }
+    switch (message->raft.type) {
+    case RAFT_IO_APPEND_ENTRIES:
+        if (!has_room(node, &message->raft.append_entries)) {
+            raft_wire_release(message);
+            return;
+        }
+        note_leader(node, message->raft.append_entries.term, message->round);
+        break;
+    case RAFT_IO_INSTALL_SNAPSHOT:
+        note_leader(node, message->raft.install_snapshot.term, 0);
+        snapshot_offered(node, message);
+        return;
+    case RAFT_IO_APPEND_ENTRIES_RESULT: note_result(node, message); break;
+    default: break; /* libraft's numbers, not an enum of ours. */
+    }
+    node_io_pass(node, message);
+}
+
+static struct status address_of(void *context, uint64_t node_id, char out[CONSENSUS_ADDRESS_SIZE])
+{
+    const struct machine *machine = &((struct consensus *)context)->options.machine;
+    return machine->address_of(machine->context, node_id, out);
+}
+
+static bool peer_allowed(void *context, uint64_t node_id)
+{
+    const struct machine *machine = &((struct consensus *)context)->options.machine;
+    return machine->peer_allowed(machine->context, node_id);
+}
+
+static struct status image_write(void *context, int fd)
+{
+    const struct machine *machine = &((struct consensus *)context)->options.machine;
+    return machine->image_write(machine->context, fd);
+}
+
+struct status node_io_open_peers(struct consensus *node, const struct consensus_options *options)
+{
+    struct peers_options peers = {
+        .loop = options->loop,
+        .node_id = options->node_id,
+        .listen_address = options->listen_address,
+        .ca_pem = options->ca_pem,
+        .certificate_pem = options->certificate_pem,
+        .key_pem = options->key_pem,
+        .context = node,
+        .address_of = address_of,
+        .peer_allowed = peer_allowed,
+        .on_message = on_message,
+        .image_write = image_write,
+        .address = options->address,
+    };
+    struct status status = peers_open(&peers, &node->peers);
+    node->peers_open = !failed(status);
+    return status;
+}
+
+/* ---- Clock and chance ---- */
+
+static raft_time io_time(struct raft_io *io)
+{
+    return node_now_ms(node_of(io));
+}
+
+static int io_random(struct raft_io *io, int min, int max)
+{
+    (void)io;
+    return min + (int)(random_u64() % (uint64_t)(max - min + 1));
+}
+
+static int io_async_work(struct raft_io *io, struct raft_io_async_work *request,
+                         raft_io_async_work_cb callback)
+{
+    (void)io;
+    (void)request;
+    (void)callback;
+    return RAFT_INVALID; /* Snapshots are manifests: there is no such work. */
+}
+
+void node_io_assemble(struct consensus *node)
+{
+    node->io = (struct raft_io){.version = 2,
+                                .impl = node,
+                                .init = io_init,
+                                .close = io_close,
+                                .load = io_load,
+                                .start = io_start,
+                                .bootstrap = io_bootstrap,
+                                .recover = io_recover,
+                                .set_term = io_set_term,
+                                .set_vote = io_set_vote,
+                                .send = io_send,
+                                .append = io_append,
+                                .truncate = io_truncate,
+                                .snapshot_put = io_snapshot_put,
+                                .snapshot_get = io_snapshot_get,
+                                .time = io_time,
+                                .random = io_random,
+                                .async_work = io_async_work};
+}
