@@ -81,10 +81,43 @@ void handle_credentials_list(struct call *call)
     call_reply(call, &view);
 }
 
+/* Answer with the credentials of this name as they are now. */
+static void reply_credential(struct call *call, struct slice name)
+{
+    struct credential_view view;
+    struct rpc_credential answer;
+    struct status status = store_credential(call->daemon->store, &call->arena, name, &view);
+    if (!failed(status)) {
+        status = view_credential(call, &view, &answer);
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+    } else {
+        call_reply(call, &answer);
+    }
+}
+
 static void on_added(struct call *call, struct apply_outcome outcome)
 {
+    struct rpc_credential_add params;
     (void)outcome;
-    call_done(call, "stored; `muster credentials verify` says what they may do");
+    if (call_params(call, &params)) {
+        reply_credential(call, params.name);
+    }
+}
+
+static void on_verified(void *argument, struct status status)
+{
+    struct call *call = argument;
+    struct rpc_name params;
+    if (call->answered) {
+        /* Its deadline passed meanwhile. */
+    } else if (failed(status)) {
+        call_fail(call, status);
+    } else if (call_params(call, &params)) {
+        reply_credential(call, params.name);
+    }
+    call_release(call);
 }
 
 static struct status credential_region(struct call *call, struct slice wanted, struct slice *out)
@@ -175,27 +208,6 @@ void handle_credentials_add(struct call *call)
         call_propose(call, &command, on_added);
     }
     buffer_release(&sealed);
-}
-
-static void on_verified(void *argument, struct status status)
-{
-    struct call *call = argument;
-    struct rpc_name params;
-    struct credential_view view;
-    struct rpc_credential answer;
-    if (!call->answered && !failed(status) && call_params(call, &params)) {
-        status = store_credential(call->daemon->store, &call->arena, params.name, &view);
-        if (!failed(status)) {
-            status = view_credential(call, &view, &answer);
-        }
-        if (!failed(status)) {
-            call_reply(call, &answer);
-        }
-    }
-    if (failed(status)) {
-        call_fail(call, status);
-    }
-    call_release(call);
 }
 
 void handle_credentials_verify(struct call *call)

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdbool.h>
+
 #include "call.h"
 #include "daemon.h"
 #include "handlers.h"
@@ -82,34 +84,83 @@ void handle_dead_letters(struct call *call)
     call_reply(call, &view);
 }
 
+/* ---- Settling dead letters: one, or one after the other until none is left ---- */
+
+struct settle_state {
+    bool all;
+    uint64_t after; /* The last one settled. */
+    uint64_t count;
+};
+
+static void settle_next(struct call *call, uint64_t sequence);
+
 static void on_settled(struct call *call, struct apply_outcome outcome)
 {
+    struct settle_state *state = call->state;
+    struct codec_list letters = {0};
     (void)outcome;
-    call_done(call,
-              call->row == &rpc_methods[RPC_EXPORT_RETRY] ? "it goes out again" : "discarded");
+    state->count++;
+    struct status status = state->all ? store_dead_letters(call->daemon->store, &call->arena,
+                                                           state->after, 1, &letters)
+                                      : OK;
+    if (failed(status)) {
+        call_fail(call, status);
+    } else if (letters.count > 0 && !call->answered) {
+        const struct dead_letter_view *next = letters.items;
+        settle_next(call, next->record.sequence);
+    } else {
+        call_done(call, "%llu %s", (unsigned long long)state->count,
+                  call->row == &rpc_methods[RPC_EXPORT_RETRY] ? "to go out again" : "discarded");
+    }
 }
 
-static void settle_dead_letter(struct call *call, enum command_type type)
+static void settle_next(struct call *call, uint64_t sequence)
 {
-    struct rpc_sequence params;
-    if (!call_params(call, &params)) {
-        return;
-    }
-    struct command command = {.type = type};
-    if (type == COMMAND_DEAD_LETTER_RETRY) {
-        command.body.dead_letter_retry.sequence = params.sequence;
+    struct settle_state *state = call->state;
+    struct command command = {0};
+    state->after = sequence;
+    if (call->row == &rpc_methods[RPC_EXPORT_RETRY]) {
+        command.type = COMMAND_DEAD_LETTER_RETRY;
+        command.body.dead_letter_retry.sequence = sequence;
     } else {
-        command.body.dead_letter_discard.sequence = params.sequence;
+        command.type = COMMAND_DEAD_LETTER_DISCARD;
+        command.body.dead_letter_discard.sequence = sequence;
     }
     call_propose(call, &command, on_settled);
 }
 
+static void settle(struct call *call)
+{
+    struct rpc_sequence params;
+    struct codec_list letters = {0};
+    struct settle_state *state = arena_alloc(&call->arena, 1, sizeof *state);
+    if (!call_params(call, &params)) {
+        return;
+    }
+    struct status status = state == NULL ? fail(STATUS_NO_MEMORY, "settle dead letters") : OK;
+    if (!failed(status) && params.sequence == 0) {
+        status = store_dead_letters(call->daemon->store, &call->arena, 0, 1, &letters);
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    call->state = state;
+    state->all = params.sequence == 0;
+    const struct dead_letter_view *first = letters.items;
+    if (state->all && letters.count == 0) {
+        call_done(call, "there are no dead letters");
+        return;
+    }
+    settle_next(call, state->all ? first->record.sequence : params.sequence);
+}
+
 void handle_dead_letter_retry(struct call *call)
 {
-    settle_dead_letter(call, COMMAND_DEAD_LETTER_RETRY);
+    settle(call);
 }
 
 void handle_dead_letter_discard(struct call *call)
 {
-    settle_dead_letter(call, COMMAND_DEAD_LETTER_DISCARD);
+    settle(call);
 }

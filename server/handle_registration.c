@@ -127,10 +127,11 @@ static struct status seal_secret(struct daemon *daemon, const char *what, uint64
                       (uint32_t)daemon->identity.key_epoch, &purpose, nonce, plain, out);
 }
 
+/* What was begun goes on by itself: the answer is the state as it is now. */
 static void on_begun(struct call *call, struct apply_outcome outcome)
 {
     (void)outcome;
-    call_done(call, "registering; `muster registration status` shows how it goes");
+    handle_registration_status(call);
 }
 
 struct registration_parts {
@@ -199,12 +200,6 @@ void handle_registration_register(struct call *call)
     buffer_release(&parts.csr);
 }
 
-static void on_deregistering(struct call *call, struct apply_outcome outcome)
-{
-    (void)outcome;
-    call_done(call, "deregistering; `muster registration status` shows how it goes");
-}
-
 void handle_registration_deregister(struct call *call)
 {
     struct registration_view present;
@@ -217,5 +212,5 @@ void handle_registration_deregister(struct call *call)
         .type = COMMAND_DEREGISTRATION_BEGIN,
         .body.deregistration_begin = {.epoch = present.epoch},
     };
-    call_propose(call, &command, on_deregistering);
+    call_propose(call, &command, on_begun);
 }

@@ -26,13 +26,14 @@
 #include "store/seal.h"
 
 #define ROOT_SECRET_SIZE SEAL_KEY_SIZE
+#define ROOT_KEY_EPOCH 1
 #define IDENTITY_FILE_SIZE_MAX 131072 /* Bytes. */
 #define CA_DAYS 3650
 #define NODE_CERTIFICATE_DAYS 1095
 #define DAY_MS UINT64_C(86400000)
 #define BACKDATE_MS UINT64_C(3600000) /* So that members whose clocks lag accept it. */
 
-/* The identity file: CODEC_TAGS, secrets sealed under the root secret with epoch 0. */
+/* The identity file: CODEC_TAGS, secrets sealed under the root secret. */
 struct identity_file {
     uint64_t node_id;
     struct slice cluster_id;
@@ -103,7 +104,7 @@ static struct status seal_under_root(const struct secret *root, const char *what
     uint8_t nonce[SEAL_NONCE_SIZE];
     random_bytes(nonce, sizeof nonce);
     struct seal_purpose purpose = seal_purpose_of(slice_of(what), 0);
-    return seal_close(secret_slice(root), 0, &purpose, nonce, plain, out);
+    return seal_close(secret_slice(root), ROOT_KEY_EPOCH, &purpose, nonce, plain, out);
 }
 
 static struct status open_under_root(const struct secret *root, const char *what,
