@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -97,8 +98,12 @@ static void begin_record(struct sim *sim, struct sim_request *request)
     (void)snprintf(record->path, sizeof record->path, "%.*s", SLICE_ARG(http->path));
     (void)snprintf(record->query, sizeof record->query, "%.*s", SLICE_ARG(http->query));
     (void)snprintf(record->user_agent, sizeof record->user_agent, "%.*s", SLICE_ARG(agent));
-    if (credential.size > 0) {
-        sim_digest(credential, record->credential);
+    if (credential.size > 0) { /* Without its scheme: the digest of the bearer itself. */
+        const char *space = memchr(credential.data, ' ', credential.size);
+        const char *begin = space == NULL ? credential.data : space + 1;
+        const char *end = (const char *)credential.data + credential.size;
+        sim_digest((struct slice){.data = begin, .size = (size_t)(end - begin)},
+                   record->credential);
     }
 }
 
@@ -106,6 +111,13 @@ static uint64_t latency_ms(const struct sim *sim, enum sim_family family)
 {
     uint64_t jitter_ms = sim->jitter_ms[family];
     return sim->latency_ms[family] + (jitter_ms == 0 ? 0 : random_u64() % (jitter_ms + 1));
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static bool is_sent(const struct sim_reply *reply)
@@ -116,7 +128,7 @@ static bool is_sent(const struct sim_reply *reply)
 static void serve_cloud(struct sim *sim, struct sim_request *request, struct sim_reply *reply)
 {
     const struct sim_http *http = request->http;
-    uint64_t started_ms = clock_monotonic_ms();
+    uint64_t started_us = monotonic_us();
     begin_record(sim, request);
     sim_devices_tick(&sim->devices, sim_now_ms(sim));
     request->fault = sim_faults_on_request(&sim->faults, request->family, request->region,
@@ -131,7 +143,7 @@ static void serve_cloud(struct sim *sim, struct sim_request *request, struct sim
         request->record.fault = sim_fault_name(request->fault->action);
     }
     request->record.status = is_sent(reply) ? reply->status : 0;
-    request->record.duration_us = (clock_monotonic_ms() - started_ms) * 1000;
+    request->record.duration_us = monotonic_us() - started_us;
     sim_records_add(&sim->records, &request->record);
 }
 

@@ -282,6 +282,12 @@ void sim_admin_revoke(struct sim *sim, struct sim_request *request, struct sim_r
     json_decref(object);
 }
 
+static void set_latency(struct sim *sim, enum sim_family family, uint64_t ms, uint64_t jitter_ms)
+{
+    sim->latency_ms[family] = ms;
+    sim->jitter_ms[family] = jitter_ms;
+}
+
 void sim_admin_latency(struct sim *sim, struct sim_request *request, struct sim_reply *reply)
 {
     uint64_t ms = 0;
@@ -297,18 +303,19 @@ void sim_admin_latency(struct sim *sim, struct sim_request *request, struct sim_
         return;
     }
     enum sim_family only = SIM_ADMIN;
-    if (name != NULL && !sim_family_parse(name, &only)) {
-        refuse(reply, 400, "family is visibility, private-intel or sse");
-    } else {
-        for (unsigned i = 0; i < SIM_ADMIN; i++) {
-            if (name == NULL || i == (unsigned)only) {
-                sim->latency_ms[i] = ms;
-                sim->jitter_ms[i] = jitter_ms;
-            }
-        }
-        done(reply);
+    bool known = name == NULL || sim_family_parse(name, &only);
+    for (unsigned i = 0; name == NULL && i < SIM_ADMIN; i++) {
+        set_latency(sim, (enum sim_family)i, ms, jitter_ms);
+    }
+    if (name != NULL && known) {
+        set_latency(sim, only, ms, jitter_ms);
     }
     json_decref(object);
+    if (!known) {
+        refuse(reply, 400, "family is visibility, private-intel or sse");
+        return;
+    }
+    done(reply);
 }
 
 void sim_admin_refresh(struct sim *sim, struct sim_request *request, struct sim_reply *reply)

@@ -103,21 +103,25 @@ static void write_row(struct buffer *out, enum sim_region region, const struct s
     append(out, "}");
 }
 
+/* The rows of the entities that were known, or of those that were not, backwards. */
+static void write_group(const struct sim *sim, enum sim_region region,
+                        const struct outcome *outcomes, bool known, struct buffer *out)
+{
+    for (size_t i = sim->bundle.count; i-- > 0;) {
+        if ((outcomes[i].result == ROW_EXISTS) == known) {
+            append(out, out->data[out->size - 1] == '[' ? "" : ",");
+            write_row(out, region, &sim->bundle.entities[i], &outcomes[i]);
+        }
+    }
+}
+
 /* New ones first, then the others, each group backwards: nobody shall match by position. */
 static void write_results(const struct sim *sim, enum sim_region region,
                           const struct outcome *outcomes, struct buffer *out)
 {
-    const char *separator = "";
     append(out, "{\"results\":[");
-    for (int known = 0; known < 2; known++) {
-        for (size_t i = sim->bundle.count; i-- > 0;) {
-            if ((outcomes[i].result == ROW_EXISTS) == (known == 1)) {
-                append(out, separator);
-                write_row(out, region, &sim->bundle.entities[i], &outcomes[i]);
-                separator = ",";
-            }
-        }
-    }
+    write_group(sim, region, outcomes, false, out);
+    write_group(sim, region, outcomes, true, out);
     append(out, "]}");
 }
 

@@ -60,7 +60,7 @@ const char *sim_device_state_name(enum sim_device_state state)
 struct status sim_devices_init(struct sim_devices *devices)
 {
     *devices = (struct sim_devices){
-        .list = sim_alloc(SIM_DEVICES_MAX * sizeof devices->list[0]),
+        .list = sim_alloc(SIM_DEVICES_MAX * sizeof(struct sim_device *)),
         .tokens = sim_alloc(SIM_REG_TOKENS_MAX * sizeof devices->tokens[0]),
         .disabled_orgs = sim_alloc(DISABLED_ORGS_MAX * sizeof devices->disabled_orgs[0]),
         .delay_ms = DELAY_MS,

@@ -175,7 +175,7 @@ static const char *const observable_types[] = {
 
 static bool is(struct slice text, const char *word)
 {
-    return text.size == strlen(word) && memcmp(text.data, word, text.size) == 0;
+    return slice_equal(text, slice_of(word));
 }
 
 bool sim_observable_type(struct slice name)
@@ -203,13 +203,18 @@ static bool wrong(const struct check *check, struct slice key, const char *probl
     return false;
 }
 
-static bool check_text(const struct check *check, const struct row *row, struct slice key)
+static bool check_string(const struct check *check, struct slice key, struct slice *text)
 {
-    struct slice text;
     if (sim_scan_peek(check->scan) != '"') {
         return wrong(check, key, "(not (instance? java.lang.String))");
     }
-    if (!sim_scan_string(check->scan, &text)) {
+    return sim_scan_string(check->scan, text);
+}
+
+static bool check_text(const struct check *check, const struct row *row, struct slice key)
+{
+    struct slice text = {0};
+    if (!check_string(check, key, &text)) {
         return false;
     }
     /* Bytes are never fewer than UTF-16 units; only long texts need to be counted. */
@@ -222,11 +227,8 @@ static bool check_text(const struct check *check, const struct row *row, struct 
 
 static bool check_word(const struct check *check, const struct row *row, struct slice key)
 {
-    struct slice text;
-    if (sim_scan_peek(check->scan) != '"') {
-        return wrong(check, key, "(not (instance? java.lang.String))");
-    }
-    if (!sim_scan_string(check->scan, &text)) {
+    struct slice text = {0};
+    if (!check_string(check, key, &text)) {
         return false;
     }
     for (const char *const *word = row->words; *word != NULL; word++) {
@@ -239,7 +241,7 @@ static bool check_word(const struct check *check, const struct row *row, struct 
 
 static bool check_instant(const struct check *check, struct slice key)
 {
-    struct slice text;
+    struct slice text = {0};
     uint64_t at_ms;
     if (sim_scan_peek(check->scan) != '"') {
         return wrong(check, key, "(not (instance? java.util.Date))");
@@ -252,7 +254,7 @@ static bool check_instant(const struct check *check, struct slice key)
 
 static bool check_plain(const struct check *check, enum kind kind, struct slice key)
 {
-    struct slice raw;
+    struct slice raw = {0};
     if (!sim_scan_raw(check->scan, &raw)) {
         return false;
     }
@@ -278,11 +280,8 @@ static bool check_external_ids(const struct check *check, struct slice key)
         return false;
     }
     while (sim_scan_item(scan)) {
-        struct slice text;
-        if (sim_scan_peek(scan) != '"') {
-            return wrong(check, key, "(not (instance? java.lang.String))");
-        }
-        if (!sim_scan_string(scan, &text)) {
+        struct slice text = {0};
+        if (!check_string(check, key, &text)) {
             return false;
         }
         if (entity->external_id_count < SIM_EXTERNAL_IDS_MAX) {
@@ -298,7 +297,7 @@ static bool check_observable(const struct check *check, struct slice key)
 {
     struct sim_scan *scan = check->scan;
     struct slice name;
-    struct slice value;
+    struct slice value = {0};
     unsigned seen = 0;
     if (sim_scan_peek(scan) != '{') {
         return wrong(check, key, "(not (map?))");
@@ -311,10 +310,7 @@ static bool check_observable(const struct check *check, struct slice key)
         if (!is_type && !is(name, "value")) {
             return wrong(check, key, "disallowed-key");
         }
-        if (sim_scan_peek(scan) != '"') {
-            return wrong(check, key, "(not (instance? java.lang.String))");
-        }
-        if (!sim_scan_string(scan, &value)) {
+        if (!check_string(check, key, &value)) {
             return false;
         }
         if (is_type && !sim_observable_type(value)) {
@@ -407,11 +403,29 @@ static bool check_leaf(const struct check *check, const struct row *row, struct 
     return wrong(check, key, "disallowed-key");
 }
 
-/* An array of objects of a schema of leaves. */
+/* An object of a schema of leaves. */
+static bool check_object(const struct check *check, const struct schema *schema, struct slice outer)
+{
+    struct slice key;
+    uint64_t seen = 0;
+    if (sim_scan_peek(check->scan) != '{') {
+        return wrong(check, outer, "(not (map?))");
+    }
+    if (!sim_scan_enter(check->scan, '{')) {
+        return false;
+    }
+    while (sim_scan_key(check->scan, &key)) {
+        const struct row *row = find_row(schema, key, &seen);
+        if (!(row == NULL ? wrong(check, key, "disallowed-key") : check_leaf(check, row, key))) {
+            return false;
+        }
+    }
+    return check_required(check, schema, seen);
+}
+
 static bool check_objects(const struct check *check, const struct schema *schema,
                           struct slice outer)
 {
-    struct slice key;
     if (sim_scan_peek(check->scan) != '[') {
         return wrong(check, outer, "(not (sequential?))");
     }
@@ -419,18 +433,7 @@ static bool check_objects(const struct check *check, const struct schema *schema
         return false;
     }
     while (sim_scan_item(check->scan)) {
-        uint64_t seen = 0;
-        if (!sim_scan_enter(check->scan, '{')) {
-            return false;
-        }
-        while (sim_scan_key(check->scan, &key)) {
-            const struct row *row = find_row(schema, key, &seen);
-            if (!(row == NULL ? wrong(check, key, "disallowed-key")
-                              : check_leaf(check, row, key))) {
-                return false;
-            }
-        }
-        if (!check_required(check, schema, seen)) {
+        if (!check_object(check, schema, outer)) {
             return false;
         }
     }

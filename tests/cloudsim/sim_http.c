@@ -315,26 +315,29 @@ void sim_http_release(struct sim_http *http)
     buffer_release(&http->chunks);
 }
 
-/* Decode %XX and '+'. */
+/* One character of a query: %XX, '+' or itself. The bytes it took, or 0. */
+static size_t decode_one(const char *at, size_t left, uint8_t *byte)
+{
+    if (*at == '%') {
+        struct slice digits = {.data = at + 1, .size = 2};
+        return left >= 3 && hex_decode(digits, byte, 1) ? 3 : 0;
+    }
+    *byte = *at == '+' ? (uint8_t)' ' : (uint8_t)*at;
+    return 1;
+}
+
 static bool decode(struct slice text, char *out, size_t out_size)
 {
-    const char *at = text.data;
     size_t size = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = (uint8_t)at[i];
-        if (at[i] == '+') {
-            byte = ' ';
-        } else if (at[i] == '%') {
-            if (text.size - i < 3 ||
-                !hex_decode((struct slice){.data = at + i + 1, .size = 2}, &byte, 1)) {
-                return false;
-            }
-            i += 2;
-        }
-        if (size + 1 >= out_size || byte == 0) {
+    size_t at = 0;
+    while (at < text.size) {
+        uint8_t byte = 0;
+        size_t used = decode_one((const char *)text.data + at, text.size - at, &byte);
+        if (used == 0 || byte == 0 || size + 1 >= out_size) {
             return false;
         }
         out[size++] = (char)byte;
+        at += used;
     }
     out[size] = '\0';
     return true;

@@ -48,6 +48,18 @@ static bool read_port(const char *text, uint16_t *out)
     return true;
 }
 
+static bool take_option(int option, struct options *options)
+{
+    switch (option) {
+    case 'd': options->directory = optarg; return true;
+    case 'l': options->listen = optarg; return true;
+    case 'c': options->clients = optarg; return true;
+    case 'p': return read_port(optarg, &options->ports_from);
+    case 'h': usage(stdout); exit(EXIT_SUCCESS);
+    default: return false;
+    }
+}
+
 static bool read_options(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
@@ -59,19 +71,12 @@ static bool read_options(int argc, char **argv, struct options *options)
         {NULL, 0, NULL, 0},
     };
     int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        switch (option) {
-        case 'd': options->directory = optarg; break;
-        case 'l': options->listen = optarg; break;
-        case 'c': options->clients = optarg; break;
-        case 'p':
-            if (!read_port(optarg, &options->ports_from)) {
-                return false;
-            }
-            break;
-        case 'h': usage(stdout); exit(EXIT_SUCCESS);
-        default: return false;
-        }
+    bool sound = true;
+    while (sound && (option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        sound = take_option(option, options);
+    }
+    if (!sound) {
+        return false;
     }
     return options->directory != NULL && optind == argc;
 }

@@ -47,7 +47,10 @@ char sim_scan_peek(struct sim_scan *scan)
            (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\r' || *scan->at == '\t')) {
         scan->at++;
     }
-    return scan->at < scan->end ? *scan->at : '\0';
+    if (scan->at == scan->end) {
+        return '\0';
+    }
+    return *scan->at;
 }
 
 static bool take(struct sim_scan *scan, char expected)
@@ -196,34 +199,41 @@ static bool skip_scalar(struct sim_scan *scan, char first)
     }
 }
 
-/* Containers without recursion: one bit per level says whether it is an object. */
+/* A scalar, or the begin of a container. `*objects` has a bit per level: whether it is an object. */
+static bool skip_begin(struct sim_scan *scan, uint64_t *objects)
+{
+    char first = sim_scan_peek(scan);
+    if (first != '{' && first != '[') {
+        return skip_scalar(scan, first);
+    }
+    *objects = *objects << 1 | (first == '{');
+    return sim_scan_enter(scan, first);
+}
+
+/* Up to the next member, out of every container that ends here. False when all have ended. */
+static bool skip_to_member(struct sim_scan *scan, uint64_t *objects, unsigned outside)
+{
+    struct slice key;
+    while (!scan->bad && scan->depth > outside) {
+        bool object = (*objects & 1) != 0;
+        if (object ? sim_scan_key(scan, &key) : sim_scan_item(scan)) {
+            return true;
+        }
+        *objects >>= 1;
+    }
+    return false;
+}
+
 bool sim_scan_skip(struct sim_scan *scan)
 {
-    uint64_t objects = 0;
+    uint64_t objects = 0; /* Instead of recursion. */
     unsigned outside = scan->depth;
-    struct slice key;
     do {
-        char first = sim_scan_peek(scan);
-        if (first == '{' || first == '[') {
-            if (!sim_scan_enter(scan, first)) {
-                return false;
-            }
-            objects = objects << 1 | (first == '{');
-        } else if (!skip_scalar(scan, first)) {
+        if (!skip_begin(scan, &objects)) {
             return false;
         }
-        while (scan->depth > outside) {
-            bool more = (objects & 1) != 0 ? sim_scan_key(scan, &key) : sim_scan_item(scan);
-            if (scan->bad) {
-                return false;
-            }
-            if (more) {
-                break;
-            }
-            objects >>= 1;
-        }
-    } while (scan->depth > outside);
-    return true;
+    } while (skip_to_member(scan, &objects, outside));
+    return !scan->bad;
 }
 
 bool sim_scan_raw(struct sim_scan *scan, struct slice *raw)

@@ -18,14 +18,14 @@ bool sim_import_prefixes(struct sim_import *import, const char *text)
     import->prefix_count = 0;
     import->any_counts = text == NULL || *text == '\0';
     while (!import->any_counts && *text != '\0') {
-        size_t size = strcspn(text, ",");
-        if (size > 0) {
-            if (import->prefix_count == SIM_PREFIXES_MAX) {
-                return false;
-            }
-            import->prefixes[import->prefix_count++] = (struct slice){.data = text, .size = size};
+        struct slice prefix = {.data = text, .size = strcspn(text, ",")};
+        if (import->prefix_count == SIM_PREFIXES_MAX) {
+            return false;
         }
-        text += size;
+        if (prefix.size > 0) {
+            import->prefixes[import->prefix_count++] = prefix;
+        }
+        text += prefix.size;
         text += *text == ',';
     }
     return true;
@@ -67,7 +67,7 @@ static struct sim_sighting *remember(struct sim_sightings *sightings,
     if (count == sightings->list_capacity) {
         sightings->list_capacity = count == 0 ? LIST_CAPACITY_MIN : 2 * count;
         sightings->list =
-            sim_realloc(sightings->list, sightings->list_capacity * sizeof sightings->list[0]);
+            sim_realloc(sightings->list, sightings->list_capacity * sizeof(struct sim_sighting *));
     }
     sightings->list[count] = sighting;
     struct slice own = {.data = sighting->key, .size = key.size};
