@@ -8,7 +8,7 @@
 
 #include <openssl/ssl.h>
 
-#include "sim.h"
+#include "sim_cloud.h"
 
 #define SIM_CONNECTIONS_MAX 4096
 #define SIM_LISTENERS_MAX 7

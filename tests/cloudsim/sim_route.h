@@ -6,7 +6,7 @@
 #ifndef SIM_ROUTE_H
 #define SIM_ROUTE_H
 
-#include "sim.h"
+#include "sim_cloud.h"
 
 enum sim_auth {
     SIM_AUTH_NONE,

@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef SIM_H
-#define SIM_H
+#ifndef SIM_CLOUD_H
+#define SIM_CLOUD_H
 
 #include <openssl/x509.h>
 

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "sim.h"
+#include "sim_cloud.h"
 
 #include <stdio.h>
 #include <stdlib.h>
