@@ -35,8 +35,9 @@ static void mix_table(struct txn *txn, enum table table, struct mix *mix)
     struct scan scan;
     scan_open(&scan, txn, table);
     for (bool more = scan_first(&scan); more; more = scan_next(&scan)) {
-        if (table == TABLE_META && slice_equal(scan.key, slice_of("head"))) {
-            continue; /* As flushed; the head as applied is mixed instead. */
+        if (table == TABLE_META && (slice_equal(scan.key, slice_of("head")) ||
+                                    slice_equal(scan.key, slice_of("format")))) {
+            continue; /* Written by a flush; the head as applied is mixed instead. */
         }
         mix_u64(mix, (uint64_t)table);
         mix_bytes(mix, scan.key);
