@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -76,8 +77,22 @@ static struct status check_cluster(struct store *store, struct store *image, con
     return status;
 }
 
+/* LMDB takes an empty file for a new one and would write to it. */
+static struct status check_not_empty(const char *path)
+{
+    struct stat file;
+    if (stat(path, &file) != 0) {
+        return fail_errno(errno, "look at the image %s", path);
+    }
+    return file.st_size > 0 ? OK : fail(STATUS_CORRUPT, "the image %s is empty", path);
+}
+
 static struct status check_image(struct store *store, const char *path, uint64_t index_min)
 {
+    struct status nonempty = check_not_empty(path);
+    if (failed(nonempty)) {
+        return nonempty;
+    }
     struct store image = {
         .env_flags = MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS,
         .map_size_max = store->map_size_max,
