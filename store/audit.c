@@ -65,7 +65,8 @@ bool audit_covers(enum command_type type)
 
 static void print_text(char out[AUDIT_TARGET_SIZE], struct slice text, const char *note)
 {
-    (void)snprintf(out, AUDIT_TARGET_SIZE, "%.*s%s", SLICE_ARG(text), note);
+    (void)snprintf(out, AUDIT_TARGET_SIZE, "%.*s%s", (int)text.size,
+                   text.size == 0 ? "" : (const char *)text.data, note);
 }
 
 static void print_number(char out[AUDIT_TARGET_SIZE], const char *what, uint64_t number)
@@ -109,42 +110,56 @@ static void print_admission(const struct member_admit *admit, char out[AUDIT_TAR
                    : "");
 }
 
+/* The names and ids that most commands carry; empty where something else is said. */
+static struct slice named_target(const struct command *command)
+{
+    switch (command->type) {
+    case COMMAND_CLUSTER_INIT: return command->body.cluster_init.member.name;
+    case COMMAND_CLUSTER_FORM: return command->body.cluster_form.name;
+    case COMMAND_STANDING_SET:
+        return slice_of(command->body.standing_set.standing == STANDING_JOINING ? "joining"
+                                                                                : "standalone");
+    case COMMAND_JOIN_TOKEN_CREATE: return command->body.join_token_create.token_id;
+    case COMMAND_JOIN_TOKEN_REVOKE: return command->body.join_token_revoke.token_id;
+    case COMMAND_REGISTRATION_ENABLE: return command->body.registration_enable.region;
+    case COMMAND_REGISTRATION_COMPLETE: return command->body.registration_complete.device_id;
+    case COMMAND_REGISTRATION_FAIL: return command->body.registration_fail.code;
+    case COMMAND_CREDENTIAL_PUT: return command->body.credential_put.name;
+    case COMMAND_CREDENTIAL_VERIFIED: return command->body.credential_verified.name;
+    case COMMAND_CREDENTIAL_SELECT: return command->body.credential_select.name;
+    case COMMAND_CREDENTIAL_REMOVE: return command->body.credential_remove.name;
+    case COMMAND_EXPORT_PAUSE:
+        return slice_of(command->body.export_pause.paused ? "pause" : "resume");
+    case COMMAND_OPERATOR_PUT: return command->body.operator_put.name;
+    case COMMAND_OPERATOR_REMOVE: return command->body.operator_remove.name;
+    case COMMAND_MEMBER_ADMIT:
+    case COMMAND_MEMBER_SET:
+    case COMMAND_MEMBER_REMOVE:
+    case COMMAND_REGISTRATION_DISABLE:
+    case COMMAND_REGISTRATION_BEGIN:
+    case COMMAND_REGISTRATION_NOTE:
+    case COMMAND_REGISTRATION_HAND_OVER:
+    case COMMAND_DEREGISTRATION_BEGIN:
+    case COMMAND_DEREGISTRATION_COMPLETE:
+    case COMMAND_RECORDS_PUT:
+    case COMMAND_RECORDS_TRIM:
+    case COMMAND_EXPORT_ADVANCE:
+    case COMMAND_DEAD_LETTER_RETRY:
+    case COMMAND_DEAD_LETTER_DISCARD:
+    case COMMAND_CLOUD_PAUSE: break;
+    }
+    return (struct slice){0};
+}
+
 void audit_target(struct txn *txn, const struct command *command, char out[AUDIT_TARGET_SIZE])
 {
-    out[0] = '\0';
-    switch (command->type) {
-    case COMMAND_CLUSTER_INIT: print_text(out, command->body.cluster_init.member.name, ""); return;
-    case COMMAND_CLUSTER_FORM: print_text(out, command->body.cluster_form.name, ""); return;
-    case COMMAND_STANDING_SET:
-        print_text(out,
-                   slice_of(command->body.standing_set.standing == STANDING_JOINING ? "joining"
-                                                                                    : "standalone"),
-                   "");
-        return;
-    case COMMAND_JOIN_TOKEN_CREATE:
-        print_text(out, command->body.join_token_create.token_id, "");
-        return;
-    case COMMAND_JOIN_TOKEN_REVOKE:
-        print_text(out, command->body.join_token_revoke.token_id, "");
-        return;
+    print_text(out, named_target(command), "");
+    switch ((int)command->type) { /* Only those that need more than a name they carry. */
     case COMMAND_MEMBER_ADMIT: print_admission(&command->body.member_admit, out); return;
     case COMMAND_MEMBER_SET: print_member(txn, command->body.member_set.node_id, "", out); return;
     case COMMAND_MEMBER_REMOVE: print_removal(txn, &command->body.member_remove, out); return;
-    case COMMAND_REGISTRATION_ENABLE:
-        print_text(out, command->body.registration_enable.region, "");
-        return;
-    case COMMAND_REGISTRATION_DISABLE: return;
     case COMMAND_REGISTRATION_BEGIN:
         print_member(txn, command->body.registration_begin.node_id, "", out);
-        return;
-    case COMMAND_REGISTRATION_NOTE:
-        print_number(out, "epoch", command->body.registration_note.epoch);
-        return;
-    case COMMAND_REGISTRATION_COMPLETE:
-        print_text(out, command->body.registration_complete.device_id, "");
-        return;
-    case COMMAND_REGISTRATION_FAIL:
-        print_text(out, command->body.registration_fail.code, "");
         return;
     case COMMAND_REGISTRATION_HAND_OVER:
         print_member(txn, command->body.registration_hand_over.node_id, "", out);
@@ -155,33 +170,13 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
     case COMMAND_DEREGISTRATION_COMPLETE:
         print_number(out, "epoch", command->body.deregistration_complete.epoch);
         return;
-    case COMMAND_CREDENTIAL_PUT: print_text(out, command->body.credential_put.name, ""); return;
-    case COMMAND_CREDENTIAL_VERIFIED:
-        print_text(out, command->body.credential_verified.name, "");
-        return;
-    case COMMAND_CREDENTIAL_SELECT:
-        print_text(out, command->body.credential_select.name, "");
-        return;
-    case COMMAND_CREDENTIAL_REMOVE:
-        print_text(out, command->body.credential_remove.name, "");
-        return;
-    case COMMAND_RECORDS_PUT: print_text(out, command->body.records_put.feed, ""); return;
-    case COMMAND_RECORDS_TRIM:
-        print_number(out, "below", command->body.records_trim.sequence);
-        return;
-    case COMMAND_EXPORT_ADVANCE: print_number(out, "to", command->body.export_advance.to); return;
-    case COMMAND_EXPORT_PAUSE:
-        print_text(out, slice_of(command->body.export_pause.paused ? "pause" : "resume"), "");
-        return;
     case COMMAND_DEAD_LETTER_RETRY:
         print_number(out, "record", command->body.dead_letter_retry.sequence);
         return;
     case COMMAND_DEAD_LETTER_DISCARD:
         print_number(out, "record", command->body.dead_letter_discard.sequence);
         return;
-    case COMMAND_CLOUD_PAUSE: return;
-    case COMMAND_OPERATOR_PUT: print_text(out, command->body.operator_put.name, ""); return;
-    case COMMAND_OPERATOR_REMOVE: print_text(out, command->body.operator_remove.name, ""); return;
+    default: return;
     }
 }
 

@@ -9,7 +9,7 @@
 #include <endian.h>
 #include <string.h>
 
-#define KEPT_WORDS 3 /* Index and two lanes. */
+#define KEPT_WORDS ((size_t)3) /* Index and two lanes. */
 #define KEPT_SIZE (HEAD_DIGESTS_KEPT * KEPT_WORDS * sizeof(uint64_t))
 
 struct head_row {

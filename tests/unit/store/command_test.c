@@ -65,7 +65,9 @@ static struct command stamped(const struct golden *golden)
 static char *hex_of(const struct buffer *bytes)
 {
     char *text = malloc(2 * bytes->size + 1);
-    CHECK(text != NULL);
+    if (text == NULL) {
+        abort();
+    }
     hex_encode(buffer_slice(bytes), text);
     return text;
 }
@@ -82,7 +84,7 @@ static void test_golden(void **state)
         seen[command.type] = true;
         CHECK_OK(command_encode(&command, &bytes));
         char *hex = hex_of(&bytes);
-        if (strcmp(hex, goldens[i].hex) != 0) {
+        if (hex != NULL && strcmp(hex, goldens[i].hex) != 0) {
             print_error("%s is now\n\"%s\"\n", command_name(command.type), hex);
             changed++;
         }

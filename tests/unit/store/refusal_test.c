@@ -588,7 +588,7 @@ static void test_export(void **state)
         for (const char *history = rows[i].history; *history != '\0'; history++) {
             CHECK_U64(fixture_apply(&fixture, prepared(*history)), REFUSAL_NONE);
         }
-        struct command command = {0};
+        struct command command;
         switch (rows[i].command.what) {
         case 'a': command = advance_command(from, to); break;
         case 'j': command = rejection(from, to, sequence); break;

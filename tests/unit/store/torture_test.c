@@ -156,7 +156,7 @@ static void test_queries(void **state)
             struct codec_list list = {0};
             struct record_search search = {.count_max = 10};
             bool more;
-            struct status status = OK;
+            struct status status;
             union {
                 struct cluster_view cluster;
                 struct registration_view registration;
