@@ -55,6 +55,10 @@
  * ALONE        The only voter makes itself leader without a new term, after a restart too: two
  *              leaders, or two lives of one, fill the same index in the same term with different
  *              entries. It is given a new term first.
+ * CHANGE       A leader sends a change of the members before it is on its own disk. If it crashes
+ *              then, a node that holds the change does not stand any more and refuses the old
+ *              leader, whose log is shorter: nobody is ever elected. Messages are cut before such
+ *              an entry.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -86,10 +90,13 @@ enum guard_rule {
     GUARD_VOTER = 1U << 15U,
     GUARD_BATCH = 1U << 16U,
     GUARD_ALONE = 1U << 17U,
-    GUARD_ALL = (1U << 18U) - 1,
+    GUARD_CHANGE = 1U << 18U,
+    GUARD_ALL = (1U << 19U) - 1,
 };
 
-#define GUARD_RULE_COUNT 18U
+#define GUARD_RULE_COUNT 19U
+
+#define GUARD_MESSAGE_ENTRIES_MAX 4096U /* In one AppendEntries. */
 
 /* "ACKCLAMP" of 0, and so on; NULL from GUARD_RULE_COUNT on. */
 const char *guard_rule_name(unsigned bit);

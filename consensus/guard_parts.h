@@ -19,7 +19,7 @@ struct guard_held {
     struct raft_append_entries_result result;
 };
 
-/* An AppendEntries that was cut (rule LOGBYTES): libraft believes that all was sent. */
+/* An AppendEntries that was cut (rules LOGBYTES and CHANGE): libraft believes that all was sent. */
 struct guard_cut {
     raft_id id; /* 0: free. */
     raft_term term;

@@ -73,28 +73,45 @@ static struct guard_cut *cut_slot(struct guard *guard, raft_id id)
     return free_slot;
 }
 
-/* Rule LOGBYTES: keep the first entries that fit, at least one. */
+/* How many of the entries may go out: those that the network takes in one message, at least one
+ * (rule LOGBYTES), but none from a change on that is not on our own disk (rule CHANGE). */
+static unsigned sendable(struct guard *guard, const struct raft_append_entries *message)
+{
+    const struct raft *raft = guard->raft;
+    bool limited = guard_has(guard, GUARD_LOGBYTES);
+    size_t size = 0;
+    for (unsigned i = 0; i < message->n_entries; i++) {
+        const struct raft_entry *entry = &message->entries[i];
+        size += entry->buf.len;
+        if (limited && i > 0 &&
+            (size > guard->options.message_size_max || i == GUARD_MESSAGE_ENTRIES_MAX)) {
+            guard_note(guard, GUARD_LOGBYTES);
+            return i;
+        }
+        if (entry->type == RAFT_CHANGE && message->prev_log_index + 1 + i > raft->last_stored &&
+            guard_has(guard, GUARD_CHANGE)) {
+            guard_note(guard, GUARD_CHANGE);
+            return i;
+        }
+    }
+    return message->n_entries;
+}
+
 static void cut_entries(struct guard *guard, struct raft_message *message)
 {
     struct raft_append_entries *entries = &message->append_entries;
-    size_t size = 0;
-    unsigned count = 0;
-    while (count < entries->n_entries && (count == 0 || size + entries->entries[count].buf.len <=
-                                                            guard->options.message_size_max)) {
-        size += entries->entries[count++].buf.len;
-    }
     struct guard_cut *cut = cut_slot(guard, message->server_id);
     if (cut == NULL) {
         return; /* More servers than there can be; the peer's own limit holds. */
     }
+    unsigned count = sendable(guard, entries);
     *cut = (struct guard_cut){0};
-    if (count == entries->n_entries) {
-        return;
+    if (count < entries->n_entries) {
+        entries->n_entries = count;
+        *cut = (struct guard_cut){.id = message->server_id,
+                                  .term = entries->term,
+                                  .end = entries->prev_log_index + count};
     }
-    guard_note(guard, GUARD_LOGBYTES);
-    entries->n_entries = count;
-    *cut = (struct guard_cut){
-        .id = message->server_id, .term = entries->term, .end = entries->prev_log_index + count};
 }
 
 void guard_cuts_mend(struct guard *guard)
@@ -138,9 +155,7 @@ static int send_entries(struct guard *guard, struct raft_io_send *request,
     }
     *send = (struct guard_send){.guard = guard, .original = request, .callback = callback};
     send->request.data = send;
-    if (guard_has(guard, GUARD_LOGBYTES)) {
-        cut_entries(guard, message);
-    }
+    cut_entries(guard, message);
     guard->entry_sends++;
     int code = guard->below->send(guard->below, &send->request, message, entries_on_sent);
     if (code != 0) {

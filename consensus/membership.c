@@ -3,6 +3,10 @@
  * that is not committed. libraft's own rule is weaker (it forgets an uncommitted change at a
  * restart), and overlapping changes are how majorities stop overlapping.
  *
+ * A leader never takes its own vote away. In libraft a node that is no voter by an uncommitted
+ * change does not stand, though only it may have the longest log, so a crash at that moment could
+ * leave a cluster that elects nobody. It hands over first; there is always a voter that way, too.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdlib.h>
@@ -142,8 +146,8 @@ struct status consensus_assign(struct consensus *consensus, uint64_t node_id, en
     if (members->servers[server].role == raft_role_of(role)) {
         return fail(STATUS_INVALID, "the node has this role already");
     }
-    if (members->servers[server].role == RAFT_VOTER && raft_view_voters(&consensus->raft) == 1) {
-        return fail(STATUS_INVALID, "it is the only voter");
+    if (node_id == consensus->raft.id) {
+        return fail(STATUS_INVALID, "a leader keeps its own role: hand over first");
     }
     struct change *change = begin(consensus, owner, done);
     if (change == NULL) {
@@ -169,9 +173,8 @@ struct status consensus_remove(struct consensus *consensus, uint64_t node_id,
     if (server == consensus->raft.configuration.n) {
         return fail(STATUS_NOT_FOUND, "no member has this id");
     }
-    if (consensus->raft.configuration.servers[server].role == RAFT_VOTER &&
-        raft_view_voters(&consensus->raft) == 1) {
-        return fail(STATUS_INVALID, "it is the only voter");
+    if (node_id == consensus->raft.id) {
+        return fail(STATUS_INVALID, "a leader does not remove itself: hand over first");
     }
     struct change *change = begin(consensus, owner, done);
     if (change == NULL) {

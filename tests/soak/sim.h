@@ -97,6 +97,13 @@ struct sim_disk { /* Survives a crash. */
 
 struct world;
 
+struct sim_look { /* What a trace has told of a node; compared whole, so no padding. */
+    unsigned long long state;
+    raft_term term;
+    raft_index configuration;
+    raft_index uncommitted;
+};
+
 struct sim_node {
     struct world *world;
     unsigned number;
@@ -116,6 +123,7 @@ struct sim_node {
     struct sim_disk disk;
     raft_index applied;
     uint64_t digest;
+    struct sim_look look;
 };
 
 enum event_kind {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raft_view.h"
 #include "sim.h"
 
 static void *allocate(size_t size)
@@ -352,33 +353,36 @@ void node_start(struct sim_node *node)
     }
 }
 
+static int by_sequence(const void *left, const void *right)
+{
+    const struct event *a = left;
+    const struct event *b = right;
+    return a->sequence < b->sequence ? -1 : a->sequence > b->sequence;
+}
+
 void node_crash(struct sim_node *node)
 {
     struct world *world = node->world;
-    struct disk_op *ops[256];
-    uint64_t sequences[256];
+    size_t total = world->stalled_count + world->heap_count;
+    struct event *events = allocate((total + 1) * sizeof *events);
+    struct disk_op **ops = allocate((total + 1) * sizeof(struct disk_op *));
     size_t count = 0;
     world_say(world, "crash %u", node->number);
     /* What its disk had under way, in the order it was given. */
-    for (unsigned list = 0; list < 2; list++) {
-        const struct event *events = list == 0 ? world->stalled : world->heap;
-        size_t total = list == 0 ? world->stalled_count : world->heap_count;
-        for (size_t i = 0; i < total && count < 256; i++) {
-            const struct event *event = &events[i];
-            if (event->kind != EVENT_DISK || event->node != node->number ||
-                event->life != node->life) {
-                continue;
-            }
-            size_t at = count++;
-            for (; at > 0 && sequences[at - 1] > event->sequence; at--) {
-                ops[at] = ops[at - 1];
-                sequences[at] = sequences[at - 1];
-            }
-            ops[at] = event->payload;
-            sequences[at] = event->sequence;
+    for (size_t i = 0; i < total; i++) {
+        const struct event *event =
+            i < world->stalled_count ? &world->stalled[i] : &world->heap[i - world->stalled_count];
+        if (event->kind == EVENT_DISK && event->node == node->number && event->life == node->life) {
+            events[count++] = *event;
         }
     }
+    qsort(events, count, sizeof *events, by_sequence);
+    for (size_t i = 0; i < count; i++) {
+        ops[i] = events[i].payload;
+    }
     disk_crash(node, ops, count);
+    free(events);
+    free(ops);
     node->alive = false;
     node->paused = false;
     node->life++;
@@ -437,6 +441,31 @@ static void work(struct work *work)
     free(work);
 }
 
+/* Tell what has changed since the last look. */
+static void say_changes(struct sim_node *node)
+{
+    const struct raft *raft = node->raft;
+    struct sim_look now = {.state = raft->state,
+                           .term = raft->current_term,
+                           .configuration = raft->configuration_index,
+                           .uncommitted = raft->configuration_uncommitted_index};
+    if (memcmp(&now, &node->look, sizeof now) == 0) {
+        return;
+    }
+    node->look = now;
+    char members[SIM_NODES_MAX * 4 + 1] = "";
+    for (unsigned i = 0; i < raft->configuration.n && i < SIM_NODES_MAX; i++) {
+        const struct raft_server *server = &raft->configuration.servers[i];
+        (void)snprintf(members + strlen(members), sizeof members - strlen(members), " %llu%c",
+                       server->id - 1, "sv-"[server->role % 3]);
+    }
+    world_say(node->world,
+              "  node %u is %c in term %llu, log %llu stored %llu commit %llu, members "
+              "at %llu/%llu:%s",
+              node->number, "-FCL"[now.state % 4], now.term, raft_view_last(raft),
+              raft->last_stored, raft->commit_index, now.configuration, now.uncommitted, members);
+}
+
 void node_event(struct sim_node *node, const struct event *event)
 {
     struct world *world = node->world;
@@ -451,6 +480,9 @@ void node_event(struct sim_node *node, const struct event *event)
     case EVENT_WORK: work(event->payload); break;
     case EVENT_SNAPSHOT_GET: snapshot_get(node, event->payload); break;
     case EVENT_FATAL: node_crash(node); break;
+    }
+    if (world->options.trace && node->alive) {
+        say_changes(node);
     }
     if (!node->world->options.guarded && node->alive && event->kind != EVENT_FATAL &&
         raft_state(node->raft) == RAFT_UNAVAILABLE) {

@@ -142,8 +142,7 @@ void world_unpause(struct world *world, unsigned number)
             world->stalled[kept++] = event;
             continue;
         }
-        event.at_ms = world->now_ms;
-        event.sequence = world->sequence++;
+        event.at_ms = world->now_ms; /* Its sequence stays: a disk keeps its order. */
         push(world, event);
     }
     world->stalled_count = kept;

@@ -222,7 +222,8 @@ struct membership_change {
  * Add a node as spare; give a node another role (a standby is made a voter once it has caught up);
  * remove a node. Each answers exactly once as proposals do. On failure `done` is never called:
  * STATUS_NOT_LEADER, STATUS_BUSY (another change is under way or the barrier is not applied yet),
- * STATUS_NOT_FOUND, STATUS_INVALID (a node of that id exists already; the role is the present one).
+ * STATUS_NOT_FOUND, STATUS_INVALID (a node of that id exists already; the role is the present one;
+ * the node is the leader itself, which must hand over first).
  */
 MUST_USE struct status consensus_add(struct consensus *consensus, uint64_t node_id,
                                      const char *address, struct membership_change *change,
