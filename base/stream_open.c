@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <assert.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -161,6 +162,7 @@ static void connect_to(struct stream *stream, const struct sockaddr *address)
 
 static void try_address(struct stream *stream)
 {
+    assert(stream->address != NULL);
     connect_to(stream, stream->address->ai_addr);
 }
 

@@ -107,26 +107,21 @@ struct status stream_put_clear(struct stream *stream, const char *data, size_t s
 /* Small pieces share a record; large ones are encrypted from where they lie. */
 static struct status put_pieces(struct stream *stream, const struct slice *pieces, size_t count)
 {
+    struct status status = OK;
     size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !failed(status); i++) {
         if (used + pieces[i].size > sizeof gathered) {
-            struct status status = stream_put_clear(stream, gathered, used);
-            if (failed(status)) {
-                return status;
-            }
+            status = stream_put_clear(stream, gathered, used);
             used = 0;
         }
-        if (pieces[i].size > sizeof gathered) {
-            struct status status = stream_put_clear(stream, pieces[i].data, pieces[i].size);
-            if (failed(status)) {
-                return status;
-            }
-        } else if (pieces[i].size > 0) {
+        if (!failed(status) && pieces[i].size > sizeof gathered) {
+            status = stream_put_clear(stream, pieces[i].data, pieces[i].size);
+        } else if (!failed(status) && pieces[i].size > 0) {
             memcpy(gathered + used, pieces[i].data, pieces[i].size);
             used += pieces[i].size;
         }
     }
-    return stream_put_clear(stream, gathered, used);
+    return failed(status) ? status : stream_put_clear(stream, gathered, used);
 }
 
 static struct status put_early(struct stream *stream, const struct slice *pieces, size_t count,
@@ -154,7 +149,7 @@ struct status stream_write(struct stream *stream, const struct slice *pieces, si
     if (size > stream->options.unsent_size_max || unsent > stream->options.unsent_size_max - size) {
         return fail(STATUS_BUSY, "send: %zu bytes are unsent already", unsent);
     }
-    struct status status = OK;
+    struct status status;
     if (stream->state != STREAM_OPEN) {
         status = put_early(stream, pieces, count, size);
     } else if (!buffer_reserve(&stream->output, size + (size / STREAM_RECORD_SIZE_MAX + count + 1) *

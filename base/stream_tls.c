@@ -19,6 +19,8 @@
 #include "tls_context.h"
 #include "x509_name.h"
 
+#define STREAM_NAME_SIZE 256 /* A name of the DNS has at most 253 characters (RFC 1035). */
+
 static int bio_write(BIO *bio, const char *data, int size)
 {
     struct stream *stream = BIO_get_data(bio);
@@ -94,11 +96,15 @@ struct status stream_secure(struct stream *stream, struct tls_context *tls, bool
 struct status stream_expect_name(struct stream *stream, const char *name)
 {
     unsigned char binary[sizeof(struct in6_addr)];
+    char copy[STREAM_NAME_SIZE];
     bool numeric = inet_pton(AF_INET, name, binary) == 1 || inet_pton(AF_INET6, name, binary) == 1;
+    if (!slice_to_text(slice_of(name), copy, sizeof copy)) {
+        return fail(STATUS_INVALID, "a host name has at most %zu bytes", sizeof copy - 1);
+    }
     SSL_set_hostflags(stream->ssl, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     bool set = numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), name) == 1
                        : SSL_set1_host(stream->ssl, name) == 1 &&
-                             SSL_set_tlsext_host_name(stream->ssl, name) == 1;
+                             SSL_set_tlsext_host_name(stream->ssl, copy) == 1;
     ERR_clear_error();
     return set ? OK : fail(STATUS_INVALID, "\"%s\" is not a host name", name);
 }

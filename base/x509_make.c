@@ -39,7 +39,7 @@ struct status x509_make_key(struct secret *key_pem)
     ERR_clear_error();
     EVP_PKEY *key = EVP_EC_gen("P-256");
     BIO *bio = BIO_new(BIO_s_secmem()); /* Wipes on growth and release. */
-    struct status status = OK;
+    struct status status;
     if (key == NULL || bio == NULL ||
         PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1) {
         status = x509_fail(STATUS_NO_MEMORY, "make a key");
@@ -183,7 +183,7 @@ static struct status complete(X509 *certificate, X509 *issuer, EVP_PKEY *public_
 static struct status write_certificate(X509 *certificate, struct buffer *out)
 {
     BIO *bio = BIO_new(BIO_s_mem());
-    struct status status = OK;
+    struct status status;
     if (bio == NULL || PEM_write_bio_X509(bio, certificate) != 1) {
         status = x509_fail(STATUS_NO_MEMORY, "write a certificate");
     } else {
@@ -278,7 +278,7 @@ static struct status write_request(EVP_PKEY *key, struct slice common_name, stru
 {
     X509_REQ *request = X509_REQ_new();
     BIO *bio = BIO_new(BIO_s_mem());
-    struct status status = OK;
+    struct status status;
     if (request == NULL || bio == NULL || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 ||
         !add_common_name(X509_REQ_get_subject_name(request), common_name) ||
         X509_REQ_set_pubkey(request, key) != 1 || X509_REQ_sign(request, key, EVP_sha256()) <= 0 ||

@@ -212,7 +212,7 @@ struct status image_file_open(struct uv_loop_s *loop, const char *path,
     file->handlers = handlers;
     file->context = context;
     file->digest = EVP_MD_CTX_new();
-    struct status status = OK;
+    struct status status;
     if (file->digest == NULL || EVP_DigestInit_ex(file->digest, EVP_sha256(), NULL) != 1) {
         status = fail(STATUS_NO_MEMORY, "receive an image");
     } else {

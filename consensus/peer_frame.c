@@ -168,7 +168,10 @@ static enum status_code code_of(enum frame_refusal refusal)
 struct status frame_get_refused(const struct frame *frame, enum frame_refusal *refusal)
 {
     const uint8_t *bytes = frame->bytes;
-    struct slice words = {.data = bytes + 1, .size = frame->size == 0 ? 0 : frame->size - 1};
+    struct slice words = {0};
+    if (frame->size > 0) {
+        words = (struct slice){.data = bytes + 1, .size = frame->size - 1};
+    }
     if (frame->size == 0 || bytes[0] < REFUSAL_NOT_MEMBER || bytes[0] > REFUSAL_FAILED ||
         !slice_is_text(words)) {
         return fail(STATUS_INVALID, "a refusal is malformed");

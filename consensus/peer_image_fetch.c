@@ -168,7 +168,7 @@ static struct status on_frame(struct image_fetch *fetch, const struct frame *fra
 {
     enum frame_refusal refusal = REFUSAL_FAILED;
     struct frame_hello hello;
-    struct status status = OK;
+    struct status status;
     switch (frame->kind) {
     case FRAME_REFUSED: return frame_get_refused(frame, &refusal);
     case FRAME_HELLO:

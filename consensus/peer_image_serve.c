@@ -258,15 +258,10 @@ static struct status open_pipe(struct image_source *source, uv_loop_t *loop)
     return OK;
 }
 
-/* All handles are initialised before the thread starts, so that one way of closing serves. */
+/* The thread starts last, when all handles are there: so one way of closing serves. */
 static struct status start(struct image_source *source)
 {
     uv_loop_t *loop = source->peers->options.loop;
-    int error = uv_async_init(loop, &source->async, on_thread_done);
-    if (error != 0) {
-        release(source);
-        return fail(STATUS_IO, "make a thread's signal: %s", uv_strerror(error));
-    }
     source->async.data = source;
     (void)uv_timer_init(loop, &source->timer);
     source->timer.data = source;
@@ -279,7 +274,7 @@ static struct status start(struct image_source *source)
         uv_close((uv_handle_t *)&source->async, on_handle_closed);
         return status;
     }
-    error = uv_thread_create(&source->thread, run, source);
+    int error = uv_thread_create(&source->thread, run, source);
     if (error != 0) {
         (void)close(source->write_fd);
         source->joined = true;
@@ -306,6 +301,11 @@ static struct status begin(struct link *link)
     if (source->digest == NULL || EVP_DigestInit_ex(source->digest, EVP_sha256(), NULL) != 1) {
         release(source);
         return fail(STATUS_NO_MEMORY, "serve an image");
+    }
+    int error = uv_async_init(peers->options.loop, &source->async, on_thread_done);
+    if (error != 0) {
+        release(source);
+        return fail(STATUS_IO, "make a thread's signal: %s", uv_strerror(error));
     }
     struct status status = start(source);
     if (failed(status)) {

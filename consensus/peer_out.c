@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "peer_state.h"
 
+#define OUTS_MAX 100U                /* Peers remembered: the nodes of a cluster, twice. */
 #define WAITING_SIZE_MAX (1U << 20U) /* Bytes that wait for a connection to open. */
 
 static const unsigned moves[] = {
@@ -223,7 +224,7 @@ static struct peer_out *reuse(struct peers *peers, uint64_t node_id)
         count++;
         idle = out->state == OUT_IDLE ? out : idle;
     }
-    if (count < 2 * CONSENSUS_NODES_MAX) {
+    if (count < OUTS_MAX) {
         struct peer_out *made = calloc(1, sizeof *made);
         if (made != NULL) {
             *made = (struct peer_out){.peers = peers, .next = peers->outs, .node_id = node_id};

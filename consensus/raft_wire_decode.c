@@ -160,7 +160,7 @@ static struct status decode_append(struct cursor *cursor, const struct header *h
     }
     out->n_entries = header->count;
     struct cursor heads = *cursor;
-    (void)take(cursor, header->count * WIRE_ENTRY_SIZE);
+    (void)take(cursor, (size_t)header->count * WIRE_ENTRY_SIZE);
     struct status status = decode_entries(&heads, cursor, batch, out);
     if (failed(status)) {
         raft_free(out->entries);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +118,8 @@ static void on_connection(struct listener *listener, void *context)
 static void on_deadline(uv_timer_t *timer)
 {
     (void)timer;
-    CHECK(!"the condition came within the deadline");
+    bool in_time = false;
+    CHECK(in_time); /* The condition that the loop runs for has not come. */
 }
 
 /* Run the loop until `condition` holds. */
@@ -348,7 +350,8 @@ static void test_flow(void **state)
     RUN_UNTIL(&world, world.client.opened == 1 && world.server.opened == 1);
     world.server.pauses = true;
     char *block = malloc(size);
-    CHECK(block != NULL);
+    assert_non_null(block);
+    assert(block != NULL); /* For the analyzer, which does not know that the line above ends. */
     for (size_t i = 0; i < size; i++) {
         block[i] = (char)(i * 31 >> 7U);
     }
@@ -453,6 +456,20 @@ static void test_deadline(void **state)
     }
 }
 
+static void fail_to_connect(const char *address, enum status_code now, enum status_code later)
+{
+    struct world world;
+    world_open(&world, context_of(&ca, &node_a, TLS_VERIFY_REQUIRED));
+    struct stream_options options = client_options(&world);
+    CHECK_CODE(stream_connect_tls(address, NULL, world.tls, &options, &world.client.stream), now);
+    if (now == STATUS_OK) {
+        CHECK_U64(world.client.closed, 0);
+        RUN_UNTIL(&world, world.client.closed == 1);
+        CHECK_CODE(world.client.reason, later);
+    }
+    world_close(&world);
+}
+
 static void test_unreachable(void **state)
 {
     static const struct {
@@ -476,45 +493,38 @@ static void test_unreachable(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         check_row(rows[i].address);
-        struct world world;
-        world_open(&world, context_of(&ca, &node_a, TLS_VERIFY_REQUIRED));
-        struct stream_options options = client_options(&world);
-        CHECK_CODE(
-            stream_connect_tls(rows[i].address, NULL, world.tls, &options, &world.client.stream),
-            rows[i].now);
-        if (rows[i].now == STATUS_OK) {
-            CHECK_U64(world.client.closed, 0);
-            RUN_UNTIL(&world, world.client.closed == 1);
-            CHECK_CODE(world.client.reason, rows[i].later);
-        }
-        world_close(&world);
+        fail_to_connect(rows[i].address, rows[i].now, rows[i].later);
     }
 }
 
-/* Closing at every stage: on_close comes once, later, and nothing else after it. */
+/* Close after so many turns of the loop: on_close comes once, later, and nothing else after it. */
+static void close_after(const char *address, int turns)
+{
+    struct world world;
+    world_open(&world, context_of(&ca, &node_a, TLS_VERIFY_REQUIRED));
+    struct stream_options options = client_options(&world);
+    CHECK_OK(stream_connect_tls(address == NULL ? world.address : address, NULL, world.tls,
+                                &options, &world.client.stream));
+    for (int i = 0; i < turns; i++) {
+        (void)uv_run(&world.loop, UV_RUN_NOWAIT);
+    }
+    if (world.client.stream != NULL) {
+        CHECK_U64(world.client.closed, 0);
+        stream_close(world.client.stream);
+        stream_close(world.client.stream);
+        CHECK_U64(world.client.closed, 0);
+    }
+    RUN_UNTIL(&world, world.client.closed == 1);
+    world_close(&world);
+}
+
 static void test_close_early(void **state)
 {
-    static const char *const addresses[] = {NULL, "localhost:1", "127.0.0.1:1"};
     (void)state;
-    for (size_t a = 0; a < sizeof addresses / sizeof addresses[0]; a++) {
-        for (int turns = 0; turns < 8; turns++) {
-            struct world world;
-            world_open(&world, context_of(&ca, &node_a, TLS_VERIFY_REQUIRED));
-            struct stream_options options = client_options(&world);
-            CHECK_OK(stream_connect_tls(addresses[a] == NULL ? world.address : addresses[a], NULL,
-                                        world.tls, &options, &world.client.stream));
-            for (int i = 0; i < turns; i++) {
-                (void)uv_run(&world.loop, UV_RUN_NOWAIT);
-            }
-            if (world.client.stream != NULL) {
-                CHECK_U64(world.client.closed, 0);
-                stream_close(world.client.stream);
-                stream_close(world.client.stream);
-                CHECK_U64(world.client.closed, 0);
-            }
-            RUN_UNTIL(&world, world.client.closed == 1);
-            world_close(&world);
-        }
+    for (int turns = 0; turns < 8; turns++) {
+        close_after(NULL, turns);
+        close_after("localhost:1", turns);
+        close_after("127.0.0.1:1", turns);
     }
 }
 

@@ -131,13 +131,9 @@ static void test_refusals(void **state)
 
 static void test_not_pem(void **state)
 {
-    static const char *const rows[] = {
-        "",
-        "x",
-        "-----BEGIN CERTIFICATE-----\n",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END "
-        "CERTIFICATE-----\n",
-    };
+    static const char broken[] = "-----BEGIN CERTIFICATE-----\nAAAA\n"
+                                 "-----END CERTIFICATE-----\n";
+    static const char *const rows[] = {"", "x", "-----BEGIN CERTIFICATE-----\n", broken};
     uint8_t hash[X509_HASH_SIZE];
     uint64_t at_ms = 0;
     struct buffer out = {0};

@@ -55,7 +55,7 @@ static void test_messages(void **state)
     CHECK_U64(b->received_size, 16);
     struct peers_statistics statistics;
     peers_statistics(b->peers, &statistics);
-    CHECK(statistics.messages_received >= 6 && statistics.bytes_received > 6 * 16);
+    CHECK(statistics.messages_received >= 6 && statistics.bytes_received > 96);
     world_close(&world);
 }
 
