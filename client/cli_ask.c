@@ -185,8 +185,8 @@ static struct status read_secret_prompt(const char *prompt, char *out, size_t *s
     struct termios silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     silent.c_lflag |= ICANON;
+    (void)tcsetattr(fd, TCSAFLUSH, &silent); /* Before the prompt, which invites to type. */
     (void)fprintf(stderr, "%s: ", prompt);
-    (void)tcsetattr(fd, TCSAFLUSH, &silent);
     struct status status = read_secret_text(fd, true, out, size);
     (void)tcsetattr(fd, TCSAFLUSH, &before);
     (void)fprintf(stderr, "\n");

@@ -94,32 +94,55 @@ static void print_zsh(FILE *out)
                   "compdef _muster muster\n");
 }
 
-/* fish gives each line a description of its own, so each command is one line. */
+/* Text between single quotes of fish. */
+static void print_quoted(FILE *out, const char *text)
+{
+    (void)fputc('\'', out);
+    for (; *text != '\0'; text++) {
+        (void)fprintf(out, *text == '\'' || *text == '\\' ? "\\%c" : "%c", *text);
+    }
+    (void)fputs("'\n", out);
+}
+
+static void print_fish_options(FILE *out, const struct cli_command *command)
+{
+    for (size_t i = 0; i < CLI_OPTION_COUNT; i++) {
+        if ((command->options & CLI_TAKES(i)) != 0) {
+            (void)fprintf(out, "complete -c muster -n '__muster_at \"%s\"' -l %s%s -d ",
+                          command->words, cli_options[i].name,
+                          cli_options[i].argument != NULL ? " -r" : "");
+            print_quoted(out, cli_options[i].summary);
+        }
+    }
+}
+
+/* Each word of a command is offered after the words before it. */
+static void print_fish_words(FILE *out, const char *words)
+{
+    for (const char *at = words; at != NULL;) {
+        int before = at == words ? 0 : (int)(at - words) - 1;
+        (void)fprintf(out, "complete -c muster -n '__muster_at \"%.*s\"' -a '%.*s'", before, words,
+                      (int)strcspn(at, " "), at);
+        const char *space = strchr(at, ' ');
+        at = space == NULL ? NULL : space + 1;
+        (void)fputs(at == NULL ? " -d " : "\n", out);
+    }
+}
+
 static void print_fish(FILE *out)
 {
     (void)fprintf(out,
-                  "%sfunction __muster_so_far\n"
-                  "    set -l words (commandline -opc)[2..]\n"
-                  "    string join ' ' (string match -v -- '-*' $words)\n"
+                  "%sfunction __muster_at\n"
+                  "    set -l words (commandline -opc)\n"
+                  "    set -l so_far (string join ' ' -- (string match -v -- '-*' $words[2..]))\n"
+                  "    test \"$so_far\" = \"$argv[1]\"\n"
                   "end\n"
                   "complete -c muster -f\n",
                   generated);
     for (size_t i = 0; i < cli_command_count; i++) {
-        const char *words = cli_commands[i].words;
-        const char *last = strrchr(words, ' ');
-        int before = last == NULL ? 0 : (int)(last - words);
-        (void)fprintf(out,
-                      "complete -c muster -n 'test (__muster_so_far) = \"%.*s\"' -a '%s' -d '%s'\n",
-                      before, words, last == NULL ? words : last + 1, cli_commands[i].summary);
-        for (size_t k = 0; k < CLI_OPTION_COUNT; k++) {
-            if ((cli_commands[i].options & CLI_TAKES(k)) != 0) {
-                (void)fprintf(out,
-                              "complete -c muster -n 'test (__muster_so_far) = \"%s\"' -l %s%s "
-                              "-d '%s'\n",
-                              words, cli_options[k].name,
-                              cli_options[k].argument != NULL ? " -r" : "", cli_options[k].summary);
-            }
-        }
+        print_fish_words(out, cli_commands[i].words);
+        print_quoted(out, cli_commands[i].summary);
+        print_fish_options(out, &cli_commands[i]);
     }
 }
 

@@ -1,0 +1,68 @@
+#compdef muster
+# Made by `muster completion`; do not edit.
+_muster_commands='status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
+cluster status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
+cluster members|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster init|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster join|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --token-file --yes
+cluster leave|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+cluster remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --force --yes
+cluster transfer|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster token create|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --for --ttl
+cluster token list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster token revoke|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+registration status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
+registration enable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+registration disable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+registration register|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --token-file --wait --no-wait --mode --machine
+registration deregister|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --wait --no-wait --yes
+credentials list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+credentials add|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --password-file --region --client-id --replace
+credentials verify|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+credentials select|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+credentials remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+records search|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --since --until --before --limit
+export status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
+export pause|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --reason
+export resume|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+export dead-letters list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --after --limit
+export dead-letters retry|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+export dead-letters discard|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+operator add|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --days --directory
+operator list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+operator remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+audit list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --after --limit
+audit verify|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+version|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+describe|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+digest|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --deep
+completion|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cloudserviceconfig status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
+cloudserviceconfig enable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cloudserviceconfig disable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+cloudserviceconfig settrs|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cloudserviceconfig register|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --token-file --wait --no-wait --mode --machine
+cloudserviceconfig deregister|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --wait --no-wait --yes
+'
+_muster_next() { # words so far -> words that may follow
+    local so_far="$1" current="$2" line words
+    while IFS= read -r line; do
+        words="${line%%|*}"
+        if [[ "$current" == -* ]]; then
+            [[ "$words" == "$so_far" ]] && printf '%s\n' ${=line#*|}
+        elif [[ -z "$so_far" ]]; then
+            printf '%s\n' "${words%% *}"
+        elif [[ "$words" == "$so_far "* ]]; then
+            words="${words#"$so_far "}"
+            printf '%s\n' "${words%% *}"
+        fi
+    done <<<"$_muster_commands" | sort -u
+}
+_muster() {
+    local so_far="" i
+    for ((i = 2; i < CURRENT; i++)); do
+        [[ "${words[i]}" == -* ]] || so_far+="${so_far:+ }${words[i]}"
+    done
+    compadd -- ${(f)"$(_muster_next "$so_far" "${words[CURRENT]}")"}
+}
+compdef _muster muster
