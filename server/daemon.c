@@ -26,7 +26,7 @@
 #include "forward.h"
 #include "join.h"
 #include "leave.h"
-#include "membership.h"
+#include "membership_worker.h"
 #include "retention.h"
 #include "rpc_server.h"
 

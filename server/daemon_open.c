@@ -15,7 +15,7 @@
 #include "join.h"
 #include "leave.h"
 #include "machine.h"
-#include "membership.h"
+#include "membership_worker.h"
 #include "rpc_server.h"
 
 #define CA_FILE_SIZE_MAX 1048576

@@ -1,6 +1,9 @@
 /*
  * Handlers of records.*: taking what producers saw, and finding it again.
  *
+ * A request of RPC_FRAME_SIZE_MAX becomes a command of at most thrice that, for each search key
+ * repeats a part of the body: within CONSENSUS_COMMAND_SIZE_MAX.
+ *
  * A record is checked, its search keys are taken from it, and its body is stored as the strict
  * encoding of the same table that it came by.
  *
@@ -14,6 +17,8 @@
 #include "views.h"
 
 #define SEARCH_LIMIT_DEFAULT 100
+
+_Static_assert(CONSENSUS_COMMAND_SIZE_MAX >= 3 * RPC_FRAME_SIZE_MAX, "a full frame is taken");
 
 struct submit_state {
     uint64_t count;

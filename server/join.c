@@ -224,6 +224,28 @@ static void on_admitted(void *context, struct status status, uint64_t error, str
     arena_release(&arena);
 }
 
+/* Both lists, each problem once. */
+static void merge_problems(const struct codec_list *own, const struct codec_list *theirs,
+                           struct arena *arena, struct codec_list *out)
+{
+    const struct codec_list *lists[] = {own, theirs};
+    struct rpc_problem *all = arena_alloc(arena, own->count + theirs->count, sizeof *all);
+    size_t count = 0;
+    for (size_t i = 0; all != NULL && i < 2; i++) {
+        const struct rpc_problem *problems = lists[i]->items;
+        for (size_t j = 0; j < lists[i]->count; j++) {
+            bool known = false;
+            for (size_t k = 0; k < count; k++) {
+                known = known || slice_equal(all[k].what, problems[j].what);
+            }
+            if (!known) {
+                all[count++] = problems[j];
+            }
+        }
+    }
+    *out = (struct codec_list){.items = all, .count = count};
+}
+
 static void on_checked(void *context, struct status status, uint64_t error, struct slice result)
 {
     struct joiner *joiner = context;
@@ -245,18 +267,13 @@ static void on_checked(void *context, struct status status, uint64_t error, stru
     } else if (failed(status)) {
         call_fail(call, status);
     } else {
-        size_t count = own.count + admitted.problems.count;
-        struct rpc_problem *all = arena_alloc(&arena, count, sizeof *all);
-        if (all != NULL && own.count > 0) {
-            memcpy(all, own.items, own.count * sizeof *all);
-        }
-        if (all != NULL && admitted.problems.count > 0) {
-            memcpy(all + own.count, admitted.problems.items, admitted.problems.count * sizeof *all);
-        }
+        struct codec_list all = {0};
+        merge_problems(&own, &admitted.problems, &arena, &all);
         joined.cluster = admitted.cluster_name;
-        joined.problems = (struct codec_list){.items = all, .count = all == NULL ? 0 : count};
-        joined.message = slice_of(count == 0 ? "this node can join; nothing was changed"
-                                             : "this node cannot join yet; nothing was changed");
+        joined.problems = all;
+        joined.message =
+            slice_of(all.count == 0 ? "this node can join; nothing was changed"
+                                    : "this node cannot join yet; nothing was changed");
         call_reply(call, &joined);
     }
     arena_release(&arena);

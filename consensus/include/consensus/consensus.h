@@ -31,7 +31,7 @@
 struct uv_loop_s;
 struct consensus;
 
-#define CONSENSUS_COMMAND_SIZE_MAX (1U << 20U) /* Bytes of one proposed command. */
+#define CONSENSUS_COMMAND_SIZE_MAX (3U << 20U) /* Bytes of one proposed command. */
 #define CONSENSUS_MANIFEST_SIZE_MAX 4096U      /* Bytes. */
 #define CONSENSUS_ADDRESS_SIZE 128             /* "host:port" or "[v6]:port", with its zero byte. */
 #define CONSENSUS_NODES_MAX 50

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "membership.h"
+#include "membership_worker.h"
 
 #include <stdlib.h>
 

@@ -7,8 +7,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef SERVER_MEMBERSHIP_H
-#define SERVER_MEMBERSHIP_H
+#ifndef SERVER_MEMBERSHIP_WORKER_H
+#define SERVER_MEMBERSHIP_WORKER_H
 
 #include <stddef.h>
 #include <stdint.h>
