@@ -226,7 +226,7 @@ static void watch_folder(struct feed *feed)
 {
     struct log_files files;
     feed->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (feed->watch < 0 || failed(log_files_init(&files, feed->options.path))) {
+    if (feed->watch < 0 || failed(log_files_init(&files, feed->options.path, NULL))) {
         return; /* We look once a second anyway. */
     }
     (void)inotify_add_watch(feed->watch, files.folder, IN_MODIFY | IN_CREATE | IN_MOVED_TO);

@@ -82,7 +82,7 @@ static struct status unseal(const char *path, struct slice whole, struct slice *
 struct status log_checkpoint_load(const char *path, struct arena *arena, struct log_checkpoint *out)
 {
     struct buffer whole = {0};
-    struct slice body;
+    struct slice body = {0};
     struct status status = read_whole(path, &whole);
     if (!failed(status)) {
         status = unseal(path, buffer_slice(&whole), &body);

@@ -20,16 +20,28 @@
 
 #define CURRENT_SUFFIX ".current"
 
-struct status log_files_init(struct log_files *files, const char *path)
+static const char *name_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
+    return slash == NULL ? path : slash + 1;
+}
+
+struct status log_files_init(struct log_files *files, const char *path, const char *checkpoint_path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = name_of(path);
+    const char *own = checkpoint_path == NULL ? "" : name_of(checkpoint_path);
     size_t folder_size = slash == NULL ? 0 : (size_t)(slash - path);
     *files = (struct log_files){0};
     if (strlen(path) >= sizeof(files->path) || strlen(name) >= sizeof(files->name) ||
         name[0] == '\0') {
         return fail(STATUS_INVALID, "log path is too long or names no file");
     }
+    if (strlen(own) >= sizeof(files->own) ||
+        (checkpoint_path != NULL && strcmp(path, checkpoint_path) == 0)) {
+        return fail(STATUS_INVALID, "checkpoint path is too long or is the log itself");
+    }
+    snprintf(files->own, sizeof(files->own), "%s", own);
     snprintf(files->path, sizeof(files->path), "%s", path);
     snprintf(files->name, sizeof(files->name), "%s", name);
     snprintf(files->stem, sizeof(files->stem), "%s", name);
@@ -110,13 +122,24 @@ static bool is_compressed(const char *name)
     return false;
 }
 
+/* The checkpoint, its lock and its temporary file. */
+static bool is_own(const struct log_files *files, const char *name)
+{
+    size_t size = strlen(files->own);
+    if (size == 0 || strncmp(name, files->own, size) != 0) {
+        return false;
+    }
+    const char *rest = name + size;
+    return rest[0] == '\0' || strcmp(rest, ".lock") == 0 || strcmp(rest, ".new") == 0;
+}
+
 static bool is_of_log(const struct log_files *files, const char *name)
 {
     size_t stem_size = strlen(files->stem);
     if (strcmp(name, files->name) == 0) {
         return true;
     }
-    if (strncmp(name, files->stem, stem_size) != 0 || is_compressed(name)) {
+    if (strncmp(name, files->stem, stem_size) != 0 || is_compressed(name) || is_own(files, name)) {
         return false;
     }
     const char *rest = name + stem_size;
@@ -227,6 +250,9 @@ static void consider_next(struct search *search, const char *name, int file,
     }
     /* The live file is the last of them, whatever its time says. */
     bool is_live = strcmp(name, search->files->name) == 0;
+    if (!is_live && info->st_size == 0) {
+        return; /* Nothing will come to it any more. */
+    }
     struct timespec time = info->st_mtim;
     if (is_live) {
         time.tv_sec = LONG_MAX;

@@ -21,10 +21,12 @@ struct log_files {
     char folder[PATH_MAX];
     char name[NAME_MAX + 1];
     char stem[NAME_MAX + 1]; /* What the names of rotated files begin with. */
+    char own[NAME_MAX + 1];  /* Name of our checkpoint, whose files are no logs; may be empty. */
 };
 
-/* STATUS_INVALID if the path is too long. */
-MUST_USE struct status log_files_init(struct log_files *files, const char *path);
+/* `checkpoint_path` may be NULL. STATUS_INVALID if a path is too long, or both are the same. */
+MUST_USE struct status log_files_init(struct log_files *files, const char *path,
+                                      const char *checkpoint_path);
 
 /* The identity of an open file by its first bytes, at most `head_size_max` of them. */
 MUST_USE struct status log_identity_read(int file, uint64_t head_size_max,

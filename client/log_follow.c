@@ -340,7 +340,7 @@ static struct status open_at(struct log_follow *follow, const char *checkpoint_p
 static struct status open_all(struct log_follow *follow, const char *path,
                               const char *checkpoint_path, struct buffer *context)
 {
-    struct status status = log_files_init(&follow->files, path);
+    struct status status = log_files_init(&follow->files, path, checkpoint_path);
     if (!failed(status)) {
         status = open_at(follow, checkpoint_path, context);
     }

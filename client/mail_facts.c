@@ -239,15 +239,34 @@ static void add_response(struct mail_draft *draft, struct slice text)
     }
 }
 
-static void add_relation(struct mail_draft *draft, const char *relation, const struct fact *fact)
+/* What a relation is called, and what it says about the message itself. */
+static const struct {
+    enum mail_event_kind kind;
+    const char *relation;
+    enum mail_seen seen;
+} relation_rows[] = {
+    {MAIL_SPLIT, "split_into", SEEN_SUCCESSOR},
+    {MAIL_SPLIT_FROM, "split_from", SEEN_START},
+    {MAIL_GENERATED, "generated_from", SEEN_START},
+    {MAIL_REWRITTEN, "rewritten_as", SEEN_SUCCESSOR},
+    {MAIL_REWRITTEN_FROM, "rewritten_from", SEEN_START},
+};
+
+static void add_relation(struct mail_draft *draft, const struct fact *fact)
 {
     struct codec_list *list = &draft->record.relations;
+    size_t row = 0;
+    while (relation_rows[row].kind != fact->kind) {
+        row++;
+        assert(row < sizeof(relation_rows) / sizeof(relation_rows[0]));
+    }
+    saw(draft, relation_rows[row].seen);
     if (list->count == MESSAGE_RELATIONS_MAX) {
         draft->record.cut = true;
         return;
     }
     draft->relations[list->count++] = (struct message_relation){
-        .relation = slice_of(relation), .mid = fact->id, .reason = fact->text};
+        .relation = slice_of(relation_rows[row].relation), .mid = fact->id, .reason = fact->text};
 }
 
 static void take_connection(struct mail_draft *draft, const struct fact *fact)
@@ -378,25 +397,10 @@ static bool take_fact(struct mail_draft *draft, const struct fact *fact)
     case MAIL_FILE: return take_file(draft, fact);
     case MAIL_URL: add_verdict(draft, fact->more); break;
     case MAIL_SPLIT:
-        add_relation(draft, "split_into", fact);
-        saw(draft, SEEN_SUCCESSOR);
-        break;
     case MAIL_SPLIT_FROM:
-        add_relation(draft, "split_from", fact);
-        saw(draft, SEEN_START);
-        break;
     case MAIL_GENERATED:
-        add_relation(draft, "generated_from", fact);
-        saw(draft, SEEN_START);
-        break;
     case MAIL_REWRITTEN:
-        add_relation(draft, "rewritten_as", fact);
-        saw(draft, SEEN_SUCCESSOR);
-        break;
-    case MAIL_REWRITTEN_FROM:
-        add_relation(draft, "rewritten_from", fact);
-        saw(draft, SEEN_START);
-        break;
+    case MAIL_REWRITTEN_FROM: add_relation(draft, fact); break;
     case MAIL_DELIVERED:
     case MAIL_BOUNCED: take_delivery(draft, fact); break;
     case MAIL_RESPONSE: add_response(draft, fact->text); break;
