@@ -129,30 +129,28 @@ static struct status after_chunk(struct feed *feed)
 
 /* ------------------------------------------------------------------------------------ reading */
 
+static struct status take_chunk(struct feed *feed, struct slice chunk)
+{
+    struct status status = mail_logs_read(feed->logs, chunk);
+    return failed(status) ? status : after_chunk(feed);
+}
+
 static struct status read_input(struct feed *feed)
 {
     static char chunk[LOG_FOLLOW_CHUNK_SIZE];
-    while (stop == 0) {
+    struct status status = OK;
+    while (stop == 0 && !failed(status)) {
         ssize_t got = read(STDIN_FILENO, chunk, sizeof(chunk));
         if (got == 0) {
             break;
         }
-        if (got < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return fail_errno(errno, "read standard input");
-        }
-        struct slice bytes = {.data = chunk, .size = (size_t)got};
-        struct status status = mail_logs_read(feed->logs, bytes);
-        if (!failed(status)) {
-            status = after_chunk(feed);
-        }
-        if (failed(status)) {
-            return status;
+        if (got > 0) {
+            status = take_chunk(feed, (struct slice){.data = chunk, .size = (size_t)got});
+        } else if (errno != EINTR) {
+            status = fail_errno(errno, "read standard input");
         }
     }
-    return OK;
+    return status;
 }
 
 /* Until something happens in the log's folder, or for a second. */
@@ -189,10 +187,7 @@ static struct status read_file(struct feed *feed)
         if (chunk.size == 0 && !feed->options.follow) {
             break;
         }
-        status = chunk.size > 0 ? mail_logs_read(feed->logs, chunk) : catch_up(feed);
-        if (!failed(status)) {
-            status = after_chunk(feed);
-        }
+        status = chunk.size > 0 ? take_chunk(feed, chunk) : catch_up(feed);
         if (failed(status)) {
             return status;
         }
@@ -278,7 +273,7 @@ int main(int argc, char **argv)
     feed_options_parse(argc, argv, &feed.options);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
 
     feed_batch_init(&feed.batch, feed.options.batch);
     feed.link = (struct feed_link){

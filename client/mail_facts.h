@@ -29,6 +29,20 @@ struct mail_facts {
 /* Add what an event said, with its texts cut to what a record holds. False when memory runs out. */
 bool mail_facts_add(struct mail_facts *facts, const struct mail_event *event);
 
+/* One fact, unpacked. */
+struct mail_fact {
+    enum mail_event_kind kind;
+    uint64_t id;
+    uint64_t number;
+    bool flag;
+    struct slice text;
+    struct slice more;
+    struct slice third;
+};
+
+/* Take the first fact off the packed ones; false if there is none. Texts borrow from them. */
+bool mail_facts_next(struct slice *rest, struct mail_fact *out);
+
 /* Room for one record: large, so one is enough for a whole log. */
 struct mail_draft {
     struct message_record record;

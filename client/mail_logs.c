@@ -24,27 +24,9 @@
 #include "line_reader.h"
 #include "mail_connections.h"
 #include "mail_facts.h"
+#include "mail_messages.h"
 #include "number_map.h"
 #include "text_scan.h"
-
-struct message {
-    struct message *before; /* In its list. */
-    struct message *after;
-    uint64_t mid;
-    uint64_t position; /* From where on it must be read to be seen whole. */
-    uint64_t start_ms;
-    uint64_t last_ms;
-    uint64_t revision_min; /* Above that of its last record. */
-    bool is_closed;
-    bool is_bound; /* The facts of its connection are among its own. */
-    struct mail_facts facts;
-};
-
-struct message_list {
-    struct message *first;
-    struct message *last;
-    size_t count;
-};
 
 struct dated_context {
     uint64_t position; /* Of the line from which on it holds. */
@@ -77,57 +59,25 @@ struct mail_logs {
     struct mail_logs_counts counts;
 };
 
-/* -------------------------------------------------------------------------------------- lists */
-
-static void list_append(struct message_list *list, struct message *message)
-{
-    message->before = list->last;
-    message->after = NULL;
-    if (list->last != NULL) {
-        list->last->after = message;
-    } else {
-        list->first = message;
-    }
-    list->last = message;
-    list->count++;
-}
-
-static void list_remove(struct message_list *list, struct message *message)
-{
-    if (message->before != NULL) {
-        message->before->after = message->after;
-    } else {
-        list->first = message->after;
-    }
-    if (message->after != NULL) {
-        message->after->before = message->before;
-    } else {
-        list->last = message->before;
-    }
-    list->count--;
-}
-
 static void message_forget(struct mail_logs *logs, struct message *message)
 {
-    list_remove(message->is_closed ? &logs->closed : &logs->open, message);
+    message_list_remove(message->is_closed ? &logs->closed : &logs->open, message);
     number_map_remove(&logs->messages, message->mid);
     logs->facts_size -= message->facts.bytes.size;
     buffer_release(&message->facts.bytes);
     free(message);
 }
 
-/* ----------------------------------------------------------------------------------- giving out */
-
 static void message_close(struct mail_logs *logs, struct message *message, uint64_t revision)
 {
-    list_remove(&logs->open, message);
+    message_list_remove(&logs->open, message);
     message->is_closed = true;
     message->is_bound = false;
     message->revision_min = revision + 1;
     logs->facts_size -= message->facts.bytes.size;
     buffer_release(&message->facts.bytes);
     message->facts = (struct mail_facts){0};
-    list_append(&logs->closed, message);
+    message_list_append(&logs->closed, message);
     if (logs->closed.count > logs->open_max) {
         message_forget(logs, logs->closed.first);
     }
@@ -185,8 +135,6 @@ static struct status pass_time(struct mail_logs *logs, uint64_t now_ms)
     return OK;
 }
 
-/* ------------------------------------------------------------------------------------- messages */
-
 static struct status message_open(struct mail_logs *logs, uint64_t mid, struct message **out)
 {
     if (logs->open.count >= logs->open_max) {
@@ -204,7 +152,7 @@ static struct status message_open(struct mail_logs *logs, uint64_t mid, struct m
     message->position = logs->line_start;
     message->start_ms = logs->now_ms;
     message->last_ms = logs->now_ms;
-    list_append(&logs->open, message);
+    message_list_append(&logs->open, message);
     *out = message;
     return OK;
 }
@@ -216,7 +164,7 @@ static struct status message_touch(struct mail_logs *logs, uint64_t mid, struct 
     if (message == NULL) {
         return message_open(logs, mid, out);
     }
-    list_remove(message->is_closed ? &logs->closed : &logs->open, message);
+    message_list_remove(message->is_closed ? &logs->closed : &logs->open, message);
     if (message->is_closed) { /* Its position stays: both records must come again together. */
         message->is_closed = false;
         message->start_ms = logs->now_ms;
@@ -224,7 +172,7 @@ static struct status message_touch(struct mail_logs *logs, uint64_t mid, struct 
     }
     message->start_ms = logs->now_ms < message->start_ms ? logs->now_ms : message->start_ms;
     message->last_ms = logs->now_ms > message->last_ms ? logs->now_ms : message->last_ms;
-    list_append(&logs->open, message);
+    message_list_append(&logs->open, message);
     *out = message;
     return OK;
 }
@@ -290,6 +238,7 @@ static struct status tell_other(struct mail_logs *logs, const struct mail_event 
     if (failed(status)) {
         return status;
     }
+    assert(other != NULL);
     struct mail_event told = {.kind = kind, .other_mid = event->mid, .text = event->text};
     return learn(logs, other, &told);
 }
@@ -305,6 +254,7 @@ static struct status on_message_event(struct mail_logs *logs, struct mail_event 
     if (failed(status)) {
         return status;
     }
+    assert(message != NULL);
     name_host(logs, message, event);
     status = bind_connection(logs, message, event->icid);
     if (!failed(status)) {
@@ -324,8 +274,6 @@ static struct status on_message_event(struct mail_logs *logs, struct mail_event 
     }
     return OK;
 }
-
-/* -------------------------------------------------------------------------------------- context */
 
 static void context_changed(struct mail_logs *logs)
 {
@@ -370,8 +318,6 @@ static void on_offset(struct mail_logs *logs, const struct mail_event *event)
         context_changed(logs);
     }
 }
-
-/* ----------------------------------------------------------------------------------------- lines */
 
 static void keep_sample(struct mail_logs *logs, struct slice line)
 {
@@ -456,8 +402,6 @@ struct status mail_logs_finish(struct mail_logs *logs)
     return failed(status) ? status : give_out_all(logs, &logs->counts.flushed_at_end);
 }
 
-/* ------------------------------------------------------------------------------------ checkpoint */
-
 static uint64_t lowest_position(const struct mail_logs *logs)
 {
     uint64_t lowest = logs->reader.line_start;
@@ -488,8 +432,6 @@ uint64_t mail_logs_checkpoint(struct mail_logs *logs, uint64_t unsafe_position,
     *out = logs->contexts[0].context;
     return lowest;
 }
-
-/* ---------------------------------------------------------------------------------- coming, going */
 
 const struct mail_logs_counts *mail_logs_counts(struct mail_logs *logs)
 {

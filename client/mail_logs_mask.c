@@ -38,30 +38,42 @@ static size_t word_size(const char *text, size_t size)
     return blank == NULL ? size : (size_t)(blank - text);
 }
 
+static char masked(unsigned char byte, bool hide)
+{
+    if (isdigit(byte)) {
+        return '0';
+    }
+    if (byte >= 0x80 || (hide && isalpha(byte))) {
+        return 'x';
+    }
+    return (char)byte;
+}
+
+/* `*quote` is the quote that is open, or zero. */
+static void mask_word(const char *word, size_t size, char *quote, char *out)
+{
+    bool telling = is_telling(word, size);
+    for (size_t i = 0; i < size; i++) {
+        bool quoted = *quote != '\0';
+        if (!quoted && (word[i] == '\'' || word[i] == '"')) {
+            *quote = word[i];
+        } else if (quoted && word[i] == *quote) {
+            *quote = '\0';
+        }
+        out[i] = masked((unsigned char)word[i], telling || quoted);
+    }
+}
+
 void mail_logs_mask(struct slice line, char out[MAIL_LOGS_SAMPLE_SIZE])
 {
     line = text_cut(line, MAIL_LOGS_SAMPLE_SIZE - 1);
     const char *bytes = line.data;
     char quote = '\0';
-    for (size_t i = 0; i < line.size;) {
+    size_t i = 0;
+    while (i < line.size) {
         size_t size = word_size(bytes + i, line.size - i);
-        bool telling = is_telling(bytes + i, size);
-        for (size_t end = i + size; i < end; i++) {
-            unsigned char byte = (unsigned char)bytes[i];
-            bool quoted = quote != '\0';
-            if (quote == '\0' && (byte == '\'' || byte == '"')) {
-                quote = (char)byte;
-            } else if (byte == (unsigned char)quote) {
-                quote = '\0';
-            }
-            bool hide = telling || quoted;
-            out[i] = (char)byte;
-            if (isdigit(byte)) {
-                out[i] = '0';
-            } else if ((hide && isalpha(byte)) || byte >= 0x80) {
-                out[i] = 'x';
-            }
-        }
+        mask_word(bytes + i, size, &quote, out + i);
+        i += size;
         if (i < line.size) {
             out[i] = ' ';
             i++;

@@ -50,7 +50,10 @@ bool record_key_kind_parse(struct slice name, enum record_key_kind *out)
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    if (c >= 'A' && c <= 'Z') { /* ASCII, whatever the locale. */
+        return (char)((unsigned)c | 0x20U);
+    }
+    return c;
 }
 
 static void copy_lower(struct slice text, char *out)
@@ -97,30 +100,32 @@ static bool all_digits(const char *text, size_t size)
     return size > 0;
 }
 
-/* Labels of the right size and letters, more than one of them, the last not a number: "1.2.3.4" is
- * an address and "localhost" tells nobody anything. */
-static bool is_domain(const char *name, size_t size)
+static bool is_label(const char *label, size_t size)
 {
-    size_t label_start = 0;
-    size_t labels = 0;
-    for (size_t i = 0; i <= size; i++) {
-        if (i < size && name[i] != '.') {
-            if (!is_name_byte(name[i])) {
-                return false;
-            }
-            continue;
-        }
-        size_t label_size = i - label_start;
-        if (label_size == 0 || label_size > LABEL_SIZE_MAX) {
+    for (size_t i = 0; i < size; i++) {
+        if (!is_name_byte(label[i])) {
             return false;
         }
-        labels++;
-        if (i == size) {
-            return labels > 1 && !all_digits(name + label_start, label_size);
-        }
-        label_start = i + 1;
     }
-    return false;
+    return size > 0 && size <= LABEL_SIZE_MAX;
+}
+
+/* More than one label, the last not a number: "1.2.3.4" is an address and "localhost" tells nobody
+ * anything. */
+static bool is_domain(const char *name, size_t size)
+{
+    const char *dot = memchr(name, '.', size);
+    bool has_dot = dot != NULL;
+    while (dot != NULL) {
+        size_t label_size = (size_t)(dot - name);
+        if (!is_label(name, label_size)) {
+            return false;
+        }
+        name += label_size + 1;
+        size -= label_size + 1;
+        dot = memchr(name, '.', size);
+    }
+    return has_dot && is_label(name, size) && !all_digits(name, size);
 }
 
 static size_t normalise_domain(struct slice text, char *room)
