@@ -55,7 +55,7 @@ typedef int cmd_show(struct cli *cli, const void *result, bool compact);
 
 /* A read that may be watched: once, or with --watch again and again until interrupted, over the
  * same screen on a terminal, as lines elsewhere. `result` has the size of the method's result. */
-int cmd_read(struct cli *cli, enum rpc_method method, void *result, cmd_show *show);
+int cmd_read(struct cli *cli, enum rpc_method method, void *result, cmd_show *words);
 
 /* Progress of something long, on stderr: over the same line on a terminal, otherwise as a line,
  * if it is another text than the last time. `last` has room for CMD_PROGRESS_SIZE. */

@@ -127,6 +127,27 @@ static int show_joined(struct cli *cli, const struct rpc_joined *joined)
     return exit_code;
 }
 
+/* Whether what the node says of itself decides the matter; `*exit_code` then. */
+static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status, bool *joining_seen,
+                       int *exit_code)
+{
+    struct rpc_joined joined = {.cluster = status->name};
+    if (slice_equal(status->standing, slice_of("member"))) {
+        *exit_code = show_joined(cli, &joined);
+        return true;
+    }
+    if (slice_equal(status->standing, slice_of("joining"))) {
+        *joining_seen = true;
+        return false;
+    }
+    if (*joining_seen) {
+        *exit_code = cli_explain_status(
+            cli, fail(STATUS_REFUSED, "the join did not finish and was undone; the log of musterd "
+                                      "says why"));
+    }
+    return *joining_seen;
+}
+
 /* The daemon went away while it joined: look what became of it. */
 static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64_t deadline_ms)
 {
@@ -136,23 +157,14 @@ static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64
         struct rpc_cluster_status status = {0};
         struct rpc_empty empty = {0};
         struct connection_error error;
-        if (!failed(cli_try(cli, RPC_CLUSTER_STATUS, &empty, &status, &error))) {
-            bool joining = slice_equal(status.standing, slice_of("joining"));
-            joining_seen = joining_seen || joining;
-            if (slice_equal(status.standing, slice_of("member"))) {
-                cmd_progress_end(last);
-                struct rpc_joined joined = {.cluster = status.name};
-                return show_joined(cli, &joined);
-            }
-            cmd_progress(last, "This node is %s ...", output_safe(&cli->arena, status.standing));
-            if (joining_seen && !joining) {
-                cmd_progress_end(last);
-                return cli_explain_status(
-                    cli, fail(STATUS_REFUSED, "the join did not finish and was undone; the log of "
-                                              "musterd says why"));
-            }
-        } else {
+        int exit_code = 0;
+        if (failed(cli_try(cli, RPC_CLUSTER_STATUS, &empty, &status, &error))) {
             cmd_progress(last, "Waiting for the node to come back ...");
+        } else if (judge_join(cli, &status, &joining_seen, &exit_code)) {
+            cmd_progress_end(last);
+            return exit_code;
+        } else {
+            cmd_progress(last, "This node is %s ...", output_safe(&cli->arena, status.standing));
         }
         cmd_pause(JOIN_LOOK_MS);
     }

@@ -24,14 +24,13 @@
 #include "base/secret.h"
 #include "base/skim.h"
 #include "client/rpc_frame.h"
+#include "rpc_request.h"
 #include "transport.h"
 
 #define READ_SIZE ((size_t)64 << 10U)
-#define SECRET_ROOM ((size_t)64 << 10U)   /* Bytes of a request with a secret, at most. */
 #define INPUT_SIZE_MAX ((size_t)4 << 20U) /* Answers taken in while we send. */
 #define RETRY_MS_MIN 100U
 #define RETRY_MS_MAX 2000U
-#define MAP_COUNT_MAX 15U /* Of a msgpack fixmap. */
 
 struct slot {
     bool used;
@@ -212,59 +211,6 @@ static struct slot *find_slot(struct connection *connection, uint32_t id)
 
 /* ---- Sending ---- */
 
-/* Put the options' fields into the params map, which ends the buffer. Both are fixmaps, or the
- * first becomes a map 16: one byte becomes three. */
-static bool append_options(struct buffer *out, size_t map_at, const struct buffer *options)
-{
-    unsigned added = (uint8_t)options->data[0] & 0x0FU;
-    unsigned first = (uint8_t)out->data[map_at];
-    if (first == 0xDEU) {
-        unsigned count = (unsigned)(uint8_t)out->data[map_at + 1] << 8U |
-                         (unsigned)(uint8_t)out->data[map_at + 2];
-        count += added;
-        out->data[map_at + 1] = (char)(count >> 8U);
-        out->data[map_at + 2] = (char)(count & 0xFFU);
-    } else if ((first & 0x0FU) + added <= MAP_COUNT_MAX) {
-        out->data[map_at] = (char)(first + added);
-    } else {
-        if (!buffer_append(out, "\0", 2)) {
-            return false;
-        }
-        memmove(out->data + map_at + 3, out->data + map_at + 1, out->size - map_at - 3);
-        out->data[map_at] = (char)0xDE;
-        out->data[map_at + 1] = 0;
-        out->data[map_at + 2] = (char)((first & 0x0FU) + added);
-    }
-    return buffer_append(out, options->data + 1, options->size - 1);
-}
-
-static struct status encode_request(const struct connection_request *request, uint32_t id,
-                                    struct buffer *out)
-{
-    const struct rpc_method_row *row = &rpc_methods[request->method];
-    /* Growing would leave a copy of a secret behind. */
-    if ((row->secret_params && !buffer_reserve(out, SECRET_ROOM)) ||
-        !rpc_frame_begin_request(out, id, row->name)) {
-        return fail(STATUS_NO_MEMORY, "%s: prepare the request", row->name);
-    }
-    size_t map_at = out->size;
-    struct status status = codec_encode(row->params, CODEC_NAMES, request->params, out);
-    if (failed(status)) {
-        return wrap(status, "%s", row->name);
-    }
-    struct buffer options = {0};
-    status = codec_encode(&rpc_options_codec, CODEC_NAMES, &request->options, &options);
-    if (!failed(status) && !append_options(out, map_at, &options)) {
-        status = fail(STATUS_NO_MEMORY, "prepare the request");
-    }
-    buffer_release(&options);
-    if (!failed(status) && out->size > RPC_FRAME_SIZE_MAX) {
-        status = fail(STATUS_INVALID, "the request has %zu bytes, the limit is %u", out->size,
-                      RPC_FRAME_SIZE_MAX);
-    }
-    return failed(status) ? wrap(status, "%s", row->name) : OK;
-}
-
 static struct status take_in(struct connection *connection)
 {
     return connection->in.size >= INPUT_SIZE_MAX
@@ -272,22 +218,28 @@ static struct status take_in(struct connection *connection)
                : transport_receive(connection->transport, READ_SIZE, &connection->in);
 }
 
+/* What fits now; if nothing did, take answers in and wait until something does. */
+static struct status send_some(struct connection *connection, struct slice bytes,
+                               uint64_t deadline_ms, size_t *sent)
+{
+    struct status status = transport_send(connection->transport, bytes, sent);
+    if (failed(status) || *sent > 0) {
+        return status;
+    }
+    status = take_in(connection);
+    return failed(status) ? status : transport_wait(connection->transport, true, deadline_ms);
+}
+
 static struct status send_all(struct connection *connection, struct slice bytes,
                               uint64_t deadline_ms)
 {
     while (bytes.size > 0) {
         size_t sent = 0;
-        struct status status = transport_send(connection->transport, bytes, &sent);
-        bytes = (struct slice){.data = (const char *)bytes.data + sent, .size = bytes.size - sent};
-        if (!failed(status) && sent == 0) {
-            status = take_in(connection);
-            if (!failed(status)) {
-                status = transport_wait(connection->transport, true, deadline_ms);
-            }
-        }
+        struct status status = send_some(connection, bytes, deadline_ms, &sent);
         if (failed(status)) {
             return status;
         }
+        bytes = (struct slice){.data = (const char *)bytes.data + sent, .size = bytes.size - sent};
     }
     return OK;
 }
@@ -323,7 +275,7 @@ struct status connection_send(struct connection *connection,
     }
     struct buffer bytes = {0};
     uint32_t next = connection->next_id;
-    struct status status = encode_request(request, next, &bytes);
+    struct status status = rpc_request_encode(request, next, &bytes);
     if (!failed(status)) {
         connection->next_id = next == UINT32_MAX ? 1 : next + 1;
         status = send_all(connection, buffer_slice(&bytes), deadline_of(&request->options));
@@ -508,7 +460,7 @@ struct status connection_call(struct connection *connection,
                               void *result, struct connection_error *error)
 {
     assert(connection->broken || connection_in_flight(connection) == 0);
-    struct connection_reply reply;
+    struct connection_reply reply = {0};
     fill_error(error, RPC_OK, slice_of(""));
     struct status status = exchange(connection, request, &reply);
     if (!failed(status)) {

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "client/protocol.h"
@@ -99,10 +100,9 @@ static void test_explanations(void **state)
         CHECK(strstr(status.message, rows[i].explanation) != NULL);
     }
     char long_text[RPC_JOIN_TOKEN_SIZE_MAX + 2];
-    memset(long_text, 'A', sizeof(long_text));
-    memcpy(long_text, "muster1.", 8);
+    (void)snprintf(long_text, sizeof(long_text), "muster1.%0*d", RPC_JOIN_TOKEN_SIZE_MAX - 7, 0);
     struct join_token parsed;
-    struct slice too_long = {.data = long_text, .size = sizeof(long_text)};
+    struct slice too_long = {.data = long_text, .size = sizeof(long_text) - 1};
     CHECK_CODE(join_token_parse(too_long, &parsed), STATUS_INVALID);
 }
 

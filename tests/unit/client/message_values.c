@@ -128,6 +128,20 @@ void *message_make(const struct codec *codec, enum message_fill fill, uint64_t s
     return message;
 }
 
+static void exceed_list(const struct codec_field *field, struct codec_list *list,
+                        struct arena *arena)
+{
+    uint64_t state = 1;
+    bool texts = field->kind == CODEC_TEXTS;
+    size_t item_size = texts ? sizeof(struct slice) : field->of->size;
+    list->count = (size_t)field->limit + 1;
+    list->items = allocate(arena, list->count, item_size);
+    for (size_t i = 0; !texts && i < list->count; i++) {
+        fill_message(field->of, MESSAGE_FILL_EMPTY, &state, arena,
+                     (char *)list->items + i * item_size);
+    }
+}
+
 bool message_exceed(const struct codec_field *field, void *message, struct arena *arena)
 {
     void *member = (char *)message + field->offset;
@@ -141,22 +155,8 @@ bool message_exceed(const struct codec_field *field, void *message, struct arena
         *(struct slice *)member =
             make_bytes(field->limit + 1, field->kind == CODEC_TEXT, &state, arena);
         return true;
-    case CODEC_LIST: {
-        struct codec_list *list = member;
-        list->count = (size_t)field->limit + 1;
-        list->items = allocate(arena, list->count, field->of->size);
-        for (size_t i = 0; i < list->count; i++) {
-            fill_message(field->of, MESSAGE_FILL_EMPTY, &state, arena,
-                         (char *)list->items + i * field->of->size);
-        }
-        return true;
-    }
-    case CODEC_TEXTS: {
-        struct codec_list *list = member;
-        list->count = (size_t)field->limit + 1;
-        list->items = allocate(arena, list->count, sizeof(struct slice));
-        return true;
-    }
+    case CODEC_LIST:
+    case CODEC_TEXTS: exceed_list(field, member, arena); return true;
     }
     return false;
 }
