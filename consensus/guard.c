@@ -15,6 +15,7 @@
 static const char *const rule_names[GUARD_RULE_COUNT] = {
     "ACKCLAMP", "COMMITCLAMP", "BARRIER", "ELECTION", "FAILSTOP", "FLOW", "COMPACT",
     "TRUNCATE", "NULLADDR",    "XFER",    "INSTALL",  "LOGBYTES", "CONF", "VOTE",
+    "PREVOTE",  "VOTER",       "BATCH",   "ALONE",    "CHANGE",
 };
 
 const char *guard_rule_name(unsigned bit)
@@ -232,6 +233,7 @@ static int split_batches(struct guard *guard, struct raft_entry *entries, size_t
     return 0;
 }
 
+/* libraft's signature. NOLINTNEXTLINE(readability-function-size) */
 static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                    struct raft_snapshot **snapshot, raft_index *start_index,
                    struct raft_entry *entries[], size_t *count)

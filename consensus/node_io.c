@@ -43,6 +43,7 @@ static int io_init(struct raft_io *io, raft_id id, const char *address)
     return 0;
 }
 
+/* libraft's signature. NOLINTNEXTLINE(readability-function-size) */
 static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                    struct raft_snapshot **snapshot, raft_index *start_index,
                    struct raft_entry *entries[], size_t *count)

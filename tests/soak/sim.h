@@ -45,6 +45,7 @@ struct sim_options {
     unsigned guard_disabled; /* Bits of enum guard_rule. */
     bool guarded;            /* False: libraft on the bare io, no guard at all. */
     bool members;            /* Change roles and remove and add nodes, too. */
+    bool quiet;              /* Few proposals. */
     bool trace;
     unsigned steps;
 };
@@ -207,7 +208,7 @@ bool world_chance(struct world *world, unsigned percent);
 void world_push(struct world *world, uint64_t at_ms, enum event_kind kind, unsigned node,
                 void *payload);
 void world_run_until(struct world *world, uint64_t until_ms);
-void world_unpause(struct world *world, unsigned node);
+void world_unpause(struct world *world, unsigned number);
 void world_say(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3);
 int world_send(struct sim_node *from, struct raft_io_send *request,
                const struct raft_message *message, raft_io_send_cb callback);

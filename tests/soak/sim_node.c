@@ -41,6 +41,7 @@ static void io_close(struct raft_io *io, raft_io_close_cb callback)
     callback(io);
 }
 
+/* libraft's signature. NOLINTNEXTLINE(readability-function-size) */
 static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                    struct raft_snapshot **snapshot, raft_index *start_index,
                    struct raft_entry *entries[], size_t *count)

@@ -18,11 +18,10 @@ static unsigned any_node(struct world *world)
 /* The leader, in a seed that hunts it; otherwise anyone. */
 static unsigned victim(struct world *world)
 {
-    if (world->temper.hunts_leader && world_chance(world, 70)) {
-        for (unsigned i = 0; i < world->options.node_count; i++) {
-            if (node_leads(&world->nodes[i])) {
-                return i;
-            }
+    bool hunts = world->temper.hunts_leader && world_chance(world, 70);
+    for (unsigned i = 0; hunts && i < world->options.node_count; i++) {
+        if (node_leads(&world->nodes[i])) {
+            return i;
         }
     }
     return any_node(world);
@@ -191,12 +190,22 @@ static void act_change(struct world *world)
     }
 }
 
+/* With few proposals, leaders come and go with nothing of their own term in their logs. */
+static void act_propose_rarely(struct world *world)
+{
+    if (!world->options.quiet || world_chance(world, 12)) {
+        act_propose(world);
+    }
+}
+
 static const struct act {
     unsigned weight;
     void (*run)(struct world *world);
 } acts[] = {
-    {50, act_propose}, {6, act_cut},   {9, act_mend},        {3, act_isolate}, {4, act_mend_all},
-    {10, act_restart}, {3, act_pause}, {2, act_unpause_all}, {3, act_disk},    {2, act_transfer},
+    {50, act_propose_rarely}, {6, act_cut},         {9, act_mend},
+    {3, act_isolate},         {4, act_mend_all},    {10, act_restart},
+    {3, act_pause},           {2, act_unpause_all}, {3, act_disk},
+    {2, act_transfer},
 };
 
 static void act(struct world *world)

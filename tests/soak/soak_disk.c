@@ -153,6 +153,7 @@ static void load_entries(const struct sim_disk *disk, struct raft_entry *entries
     }
 }
 
+/* libraft's signature. NOLINTNEXTLINE(readability-function-size) */
 int disk_load(struct sim_node *node, raft_term *term, raft_id *voted_for,
               struct raft_snapshot **snapshot, raft_index *start_index,
               struct raft_entry *entries[], size_t *count)

@@ -81,7 +81,8 @@ enum {
     KEY_TRACE = 't',
     KEY_STOP = 'x',
     KEY_STEPS = 'l',
-    KEY_DATA = 'd'
+    KEY_DATA = 'd',
+    KEY_QUIET = 'q'
 };
 
 static const struct argp_option option_rows[] = {
@@ -90,6 +91,7 @@ static const struct argp_option option_rows[] = {
     {"guard", KEY_GUARD, "off|all|-RULE", 0, "without the guard, or without one rule; repeatable",
      0},
     {"members", KEY_MEMBERS, NULL, 0, "change the membership as well", 0},
+    {"quiet", KEY_QUIET, NULL, 0, "few proposals: leaders without an entry of their own term", 0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},
     {"stop-at-first", KEY_STOP, NULL, 0, "stop at the first seed that comes out wrong", 0},
@@ -106,6 +108,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_NODES: good = parse_unsigned(text, 1, SIM_NODES_MAX, &soak->sim.node_count); break;
     case KEY_GUARD: good = parse_guard(text, &soak->sim); break;
     case KEY_MEMBERS: soak->sim.members = true; break;
+    case KEY_QUIET: soak->sim.quiet = true; break;
     case KEY_STEPS: good = parse_unsigned(text, 1, 5000, &soak->sim.steps); break;
     case KEY_TRACE:
         good = parse_seeds(text, soak);

@@ -400,7 +400,9 @@ unsigned cluster_propose(struct cluster *cluster, int number, unsigned count, si
     CHECK(command != NULL);
     for (unsigned i = 0; i < count; i++) {
         struct proposal *proposal = calloc(1, sizeof *proposal);
-        CHECK(proposal != NULL);
+        if (proposal == NULL) {
+            abort();
+        }
         proposal->context = &flood;
         (void)snprintf(command, size, "%d/%u", number, i);
         struct status status =
