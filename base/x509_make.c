@@ -129,7 +129,7 @@ static bool add_extension(X509 *certificate, X509V3_CTX *context, int nid, const
     return added;
 }
 
-static bool add_extensions(X509 *certificate, X509 *issuer, struct slice alternative_name)
+static bool add_extensions(X509 *certificate, X509 *issuer, const struct x509_subject *subject)
 {
     char names[ALTERNATIVE_NAME_SIZE_MAX];
     X509V3_CTX context;
@@ -144,11 +144,12 @@ static bool add_extensions(X509 *certificate, X509 *issuer, struct slice alterna
         !add_extension(certificate, &context, NID_authority_key_identifier, "keyid:always")) {
         return false;
     }
-    if (!ca && !add_extension(certificate, &context, NID_ext_key_usage, "serverAuth,clientAuth")) {
+    if (!ca && !add_extension(certificate, &context, NID_ext_key_usage,
+                              subject->client_only ? "clientAuth" : "serverAuth,clientAuth")) {
         return false;
     }
-    return alternative_name.size == 0 ||
-           (slice_to_text(alternative_name, names, sizeof names) &&
+    return subject->alternative_name.size == 0 ||
+           (slice_to_text(subject->alternative_name, names, sizeof names) &&
             add_extension(certificate, &context, NID_subject_alt_name, names));
 }
 
@@ -173,7 +174,7 @@ static struct status complete(X509 *certificate, X509 *issuer, EVP_PKEY *public_
         !add_common_name(X509_get_subject_name(certificate), subject->common_name) ||
         X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1 ||
         X509_set_pubkey(certificate, public_key) != 1 ||
-        !add_extensions(certificate, issuer, subject->alternative_name) ||
+        !add_extensions(certificate, issuer, subject) ||
         X509_sign(certificate, issuer_key, EVP_sha256()) <= 0) {
         return x509_fail(STATUS_INVALID, "make a certificate");
     }

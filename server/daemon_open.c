@@ -84,6 +84,12 @@ static struct status open_consensus(struct daemon *daemon)
     return consensus_open(&options, &daemon->consensus);
 }
 
+/* An option left empty: the region's own host. */
+static const char *set_or_null(const char *option)
+{
+    return option[0] == '\0' ? NULL : option;
+}
+
 static struct status open_cloud(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
@@ -104,9 +110,9 @@ static struct status open_cloud(struct daemon *daemon)
     };
     for (int region = 0; region < REGION_COUNT; region++) {
         context.endpoints[region] = (struct endpoints){
-            .visibility_url = config->visibility_url,
-            .ctia_url = config->ctia_url,
-            .sse_url = config->sse_url,
+            .visibility_url = set_or_null(config->visibility_url),
+            .ctia_url = set_or_null(config->ctia_url),
+            .sse_url = set_or_null(config->sse_url),
             .ca_pem = buffer_slice(&ca),
         };
     }

@@ -350,7 +350,7 @@ static void on_looked_up(void *argument, enum cloud_check answer, const char *re
         refuse_all(call, &state->admission);
     } else {
         struct buffer certificate = {0};
-        struct status status = issue_certificate(call->daemon, state->admit.request,
+        struct status status = issue_certificate(call->daemon, ISSUE_NODE, state->admit.request,
                                                  state->admit.name, ISSUE_NODE_DAYS, &certificate);
         if (failed(status)) {
             call_fail(call, status);

@@ -53,7 +53,8 @@ static struct status make_operator(struct call *call, const struct rpc_operator_
         status = x509_make_request(secret_slice(&key), params->name, &request);
     }
     if (!failed(status)) {
-        status = issue_certificate(daemon, buffer_slice(&request), params->name, days, &chain);
+        status = issue_certificate(daemon, ISSUE_OPERATOR, buffer_slice(&request), params->name,
+                                   days, &chain);
     }
     if (!failed(status)) {
         status = x509_fingerprint(buffer_slice(&chain), fingerprint);

@@ -15,7 +15,7 @@
 #define DAY_MS UINT64_C(86400000)
 #define BACKDATE_MS UINT64_C(3600000) /* So that members whose clocks lag accept it. */
 
-struct status issue_certificate(struct daemon *daemon, struct slice request,
+struct status issue_certificate(struct daemon *daemon, enum issue_kind kind, struct slice request,
                                 struct slice common_name, uint64_t days, struct buffer *out)
 {
     struct arena arena = {0};
@@ -31,6 +31,7 @@ struct status issue_certificate(struct daemon *daemon, struct slice request,
         .serial = {.data = serial, .size = sizeof serial},
         .not_before_ms = now_ms > BACKDATE_MS ? now_ms - BACKDATE_MS : 0,
         .not_after_ms = now_ms + days * DAY_MS,
+        .client_only = kind == ISSUE_OPERATOR,
     };
     struct status status = store_cluster(daemon->store, &arena, &cluster);
     if (!failed(status)) {

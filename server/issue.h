@@ -13,10 +13,15 @@ struct daemon;
 
 #define ISSUE_NODE_DAYS 1095U
 
+enum issue_kind {
+    ISSUE_NODE,     /* Good for both sides of TLS. */
+    ISSUE_OPERATOR, /* For the connecting side only: an operator cannot pose as a node. */
+};
+
 /* A certificate, PEM, for a signing request or public key, appended to `out`. STATUS_CORRUPT if the
  * CA's key does not open; otherwise as x509_issue(). */
-MUST_USE struct status issue_certificate(struct daemon *daemon, struct slice request,
-                                         struct slice common_name, uint64_t days,
-                                         struct buffer *out);
+MUST_USE struct status issue_certificate(struct daemon *daemon, enum issue_kind kind,
+                                         struct slice request, struct slice common_name,
+                                         uint64_t days, struct buffer *out);
 
 #endif

@@ -11,6 +11,7 @@
 #ifndef BASE_X509_H
 #define BASE_X509_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,8 @@ struct x509_subject {
                                      highest bit of the first byte clear. */
     uint64_t not_before_ms; /* Since 1970; cut to seconds. */
     uint64_t not_after_ms;
+    bool client_only; /* Good for the connecting side of TLS only: whoever holds it cannot pose as a
+                         server. */
 };
 
 /* A certificate of the key's own, which may sign others (but no further CA). */
@@ -48,7 +51,7 @@ MUST_USE struct status x509_make_ca(struct slice key_pem, const struct x509_subj
 /*
  * A certificate for a public key (SubjectPublicKeyInfo PEM) or for a signing request whose
  * signature is checked (CERTIFICATE REQUEST PEM; names in it are ignored), signed by the CA; good
- * for both sides of TLS. It never outlives the CA: not_after is cut. STATUS_REFUSED if the CA's
+ * for both sides of TLS unless client_only. It never outlives the CA: not_after is cut. STATUS_REFUSED if the CA's
  * certificate is not one that may sign or does not belong to the key.
  */
 MUST_USE struct status x509_issue(struct slice ca_certificate_pem, struct slice ca_key_pem,

@@ -237,6 +237,7 @@ enum identity {
     STRANGER, /* Of another CA. */
     EXPIRED,
     EARLY,
+    OPERATOR, /* For the connecting side only. */
 };
 
 static struct tls_context *context_of_row(enum identity kind, enum tls_verify verify)
@@ -247,6 +248,7 @@ static struct tls_context *context_of_row(enum identity kind, enum tls_verify ve
     case NONE: return context_of(&ca, NULL, verify);
     case GOOD: return context_of(&ca, &node_a, verify);
     case STRANGER: pki_issue_valid(&other_ca, "stranger", &made); break;
+    case OPERATOR: pki_issue_client(&ca, "operator", &made); break;
     case EXPIRED: pki_issue(&ca, "old", now_ms - PKI_YEAR_MS, now_ms - 2000, &made); break;
     case EARLY: pki_issue(&ca, "new", now_ms + PKI_YEAR_MS, now_ms + 2 * PKI_YEAR_MS, &made); break;
     }
@@ -281,6 +283,10 @@ static void test_certificates(void **state)
         {"server of another CA", STRANGER, GOOD, TLS_VERIFY_REQUIRED, NULL, STATUS_UNAUTHORIZED,
          STATUS_UNAUTHORIZED},
         {"server expired", EXPIRED, GOOD, TLS_VERIFY_REQUIRED, NULL, STATUS_UNAUTHORIZED,
+         STATUS_UNAUTHORIZED},
+        {"client for the connecting side only", GOOD, OPERATOR, TLS_VERIFY_REQUIRED, NULL,
+         STATUS_OK, STATUS_OK},
+        {"it poses as a server", OPERATOR, GOOD, TLS_VERIFY_REQUIRED, NULL, STATUS_UNAUTHORIZED,
          STATUS_UNAUTHORIZED},
         {"server of another name", GOOD, GOOD, TLS_VERIFY_REQUIRED, "elsewhere.example",
          STATUS_UNAUTHORIZED, STATUS_UNAUTHORIZED},

@@ -90,17 +90,17 @@ static void test_refusals(void **state)
         struct x509_subject subject;
         enum status_code code;
     } rows[] = {
-        {"good", {{"a", 1}, {0}, {one, 1}, 0, 1000}, STATUS_OK},
-        {"no name", {{"", 0}, {0}, {one, 1}, 0, 1000}, STATUS_INVALID},
-        {"long name", {{long_name, 65}, {0}, {one, 1}, 0, 1000}, STATUS_INVALID},
-        {"name is not UTF-8", {{"\xff", 1}, {0}, {one, 1}, 0, 1000}, STATUS_INVALID},
-        {"no serial", {{"a", 1}, {0}, {0}, 0, 1000}, STATUS_INVALID},
-        {"serial zero", {{"a", 1}, {0}, {zero, 1}, 0, 1000}, STATUS_INVALID},
-        {"negative serial", {{"a", 1}, {0}, {negative, 1}, 0, 1000}, STATUS_INVALID},
-        {"long serial", {{"a", 1}, {0}, {long_one, 21}, 0, 1000}, STATUS_INVALID},
-        {"ends before it begins", {{"a", 1}, {0}, {one, 1}, 5000, 1000}, STATUS_INVALID},
-        {"ends too late", {{"a", 1}, {0}, {one, 1}, 0, 253402300800000}, STATUS_INVALID},
-        {"bad alternative name", {{"a", 1}, {"IP:x", 4}, {one, 1}, 0, 1000}, STATUS_INVALID},
+        {"good", {{"a", 1}, {0}, {one, 1}, 0, 1000, false}, STATUS_OK},
+        {"no name", {{"", 0}, {0}, {one, 1}, 0, 1000, false}, STATUS_INVALID},
+        {"long name", {{long_name, 65}, {0}, {one, 1}, 0, 1000, false}, STATUS_INVALID},
+        {"name is not UTF-8", {{"\xff", 1}, {0}, {one, 1}, 0, 1000, false}, STATUS_INVALID},
+        {"no serial", {{"a", 1}, {0}, {0}, 0, 1000, false}, STATUS_INVALID},
+        {"serial zero", {{"a", 1}, {0}, {zero, 1}, 0, 1000, false}, STATUS_INVALID},
+        {"negative serial", {{"a", 1}, {0}, {negative, 1}, 0, 1000, false}, STATUS_INVALID},
+        {"long serial", {{"a", 1}, {0}, {long_one, 21}, 0, 1000, false}, STATUS_INVALID},
+        {"ends before it begins", {{"a", 1}, {0}, {one, 1}, 5000, 1000, false}, STATUS_INVALID},
+        {"ends too late", {{"a", 1}, {0}, {one, 1}, 0, 253402300800000, false}, STATUS_INVALID},
+        {"bad alternative name", {{"a", 1}, {"IP:x", 4}, {one, 1}, 0, 1000, false}, STATUS_INVALID},
     };
     struct pki_identity ca;
     struct pki_identity node;

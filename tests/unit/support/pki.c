@@ -35,27 +35,43 @@ void pki_make(struct pki_identity *ca, const char *name)
     CHECK_OK(x509_make_ca(secret_slice(&ca->key), &subject, &ca->certificate));
 }
 
+static void issue(const struct pki_identity *ca, struct x509_subject *subject,
+                  struct pki_identity *out)
+{
+    struct buffer request = {0};
+    *out = (struct pki_identity){0};
+    CHECK_OK(x509_make_key(&out->key));
+    CHECK_OK(x509_make_request(secret_slice(&out->key), subject->common_name, &request));
+    CHECK_OK(x509_issue(buffer_slice(&ca->certificate), secret_slice(&ca->key),
+                        buffer_slice(&request), subject, &out->certificate));
+    CHECK(buffer_append(&out->certificate, ca->certificate.data, ca->certificate.size));
+    buffer_release(&request);
+}
+
 void pki_issue(const struct pki_identity *ca, const char *name, uint64_t not_before_ms,
                uint64_t not_after_ms, struct pki_identity *out)
 {
     uint8_t serial[8];
     struct x509_subject subject = subject_of(name, serial);
-    struct buffer request = {0};
     subject.not_before_ms = not_before_ms;
     subject.not_after_ms = not_after_ms;
-    *out = (struct pki_identity){0};
-    CHECK_OK(x509_make_key(&out->key));
-    CHECK_OK(x509_make_request(secret_slice(&out->key), slice_of(name), &request));
-    CHECK_OK(x509_issue(buffer_slice(&ca->certificate), secret_slice(&ca->key),
-                        buffer_slice(&request), &subject, &out->certificate));
-    CHECK(buffer_append(&out->certificate, ca->certificate.data, ca->certificate.size));
-    buffer_release(&request);
+    issue(ca, &subject, out);
 }
 
 void pki_issue_valid(const struct pki_identity *ca, const char *name, struct pki_identity *out)
 {
     uint64_t now_ms = clock_now_ms();
     pki_issue(ca, name, now_ms - DAY_MS, now_ms + PKI_YEAR_MS, out);
+}
+
+void pki_issue_client(const struct pki_identity *ca, const char *name, struct pki_identity *out)
+{
+    uint8_t serial[8];
+    struct x509_subject subject = subject_of(name, serial);
+    subject.not_before_ms = clock_now_ms() - DAY_MS;
+    subject.not_after_ms = clock_now_ms() + PKI_YEAR_MS;
+    subject.client_only = true;
+    issue(ca, &subject, out);
 }
 
 void pki_release(struct pki_identity *identity)

@@ -29,6 +29,9 @@ void pki_issue(const struct pki_identity *ca, const char *name, uint64_t not_bef
 /* The same, valid from yesterday for a year. */
 void pki_issue_valid(const struct pki_identity *ca, const char *name, struct pki_identity *out);
 
+/* The same, for the connecting side only. */
+void pki_issue_client(const struct pki_identity *ca, const char *name, struct pki_identity *out);
+
 void pki_release(struct pki_identity *identity);
 
 #endif
