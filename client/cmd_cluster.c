@@ -148,10 +148,11 @@ static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status,
     return *joining_seen;
 }
 
-/* The daemon went away while it joined: look what became of it. */
-static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64_t deadline_ms)
+/* The daemon starts again as a member of the cluster, or went away before it could say so: look
+ * what became of it. `joining_seen`: it was admitted, so if it is standalone the join was undone. */
+static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64_t deadline_ms,
+                           bool joining_seen)
 {
-    bool joining_seen = false;
     cli->stale = true; /* What this node is, it knows by itself. */
     while (clock_monotonic_ms() < deadline_ms) {
         struct rpc_cluster_status status = {0};
@@ -187,8 +188,8 @@ static int join_with(struct cli *cli, struct slice token)
         cmd_progress(last, "Joining; this takes some seconds ...");
     }
     struct status status = cli_try(cli, RPC_CLUSTER_JOIN, &join, &joined, &error);
-    if (!join.check && status.code == STATUS_UNKNOWN) {
-        return look_after_join(cli, last, deadline_ms);
+    if (!join.check && (status.code == STATUS_UNKNOWN || !failed(status))) {
+        return look_after_join(cli, last, deadline_ms, !failed(status));
     }
     cmd_progress_end(last);
     return failed(status) ? cli_explain(cli, &error) : show_joined(cli, &joined);

@@ -286,7 +286,9 @@ def check_waiting(c, folder):
           answers={"cluster.join": {**joined, "check": True, "problems": [problem]}})
     c.run("check finds nothing", arguments + ["--check"], out=["would join mail-eu"],
           answers={"cluster.join": {**joined, "check": True}})
-    c.run("join", arguments, out=["is a member of mail-eu"], answers={"cluster.join": joined})
+    c.run("join", arguments, out=["is a member of mail-eu"], err=["is joining"],
+          answers={"cluster.join": joined,
+                   "cluster.status": ({**STATUS, "standing": "joining"}, STATUS)})
     c.run("join over a restart", arguments, out=["is a member of mail-eu"],
           err=["Waiting for the node", "is joining"],
           answers={"cluster.join": Node.CLOSE,
