@@ -188,12 +188,36 @@ struct status consensus_remove(struct consensus *consensus, uint64_t node_id,
     return node_status_of(code, "remove a node");
 }
 
+/* The voter that has most of the log, of those that were heard of late; 0 if there is none. */
+static uint64_t choose_heir(const struct consensus *node)
+{
+    const struct raft *raft = &node->raft;
+    raft_index best = 0;
+    uint64_t heir = 0;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        const struct raft_server *server = &raft->configuration.servers[i];
+        const struct node_peer *peer = node_peer_find(node, server->id);
+        bool heard = peer != NULL && peer->heard &&
+                     node_now_ms(node) - peer->heard_ms < node->options.election_timeout_ms;
+        if (server->id != raft->id && server->role == RAFT_VOTER && heard &&
+            raft->leader_state.progress[i].match_index > best) {
+            best = raft->leader_state.progress[i].match_index;
+            heir = server->id;
+        }
+    }
+    return heir;
+}
+
 struct status consensus_transfer(struct consensus *consensus, uint64_t node_id,
                                  struct membership_change *owner, membership_done done)
 {
     struct status status = may_change(consensus);
     if (failed(status)) {
         return status;
+    }
+    node_id = node_id == 0 ? choose_heir(consensus) : node_id;
+    if (node_id == 0) {
+        return fail(STATUS_NOT_FOUND, "hand over: no other voter answers");
     }
     struct change *change = begin(consensus, owner, done);
     if (change == NULL) {

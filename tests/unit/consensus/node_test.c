@@ -110,6 +110,8 @@ static void test_members(void **state)
 
     CHECK_OK(cluster_transfer(&cluster, 0, 3));
     CHECK(cluster_wait_leader(&cluster, 0) == 3);
+    CHECK_CODE(cluster_take_out(&cluster, 3, 3), STATUS_INVALID);
+    CHECK_CODE(cluster_assign(&cluster, 3, 3, MEMBER_STANDBY), STATUS_INVALID);
     CHECK_OK(cluster_take_out(&cluster, 3, 0));
     CHECK_OK(cluster_assign(&cluster, 3, 1, MEMBER_SPARE));
     cluster_close(&cluster, 0);
@@ -119,6 +121,45 @@ static void test_members(void **state)
     consensus_status(cluster.nodes[3].consensus, &status);
     CHECK_U64(status.member_count, 3);
     CHECK_CODE(cluster_take_out(&cluster, 3, 0), STATUS_NOT_FOUND);
+    CHECK_OK(cluster_transfer(&cluster, 3, -1)); /* The only other voter is 2. */
+    CHECK(cluster_wait_leader(&cluster, 3) == 2);
+}
+
+/* One voter becomes two, and both restart. */
+static void test_grow_and_restart(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 2);
+    cluster_start(&cluster, 1);
+    CHECK_CODE(cluster_transfer(&cluster, 0, -1), STATUS_NOT_FOUND);
+    cluster_open(&cluster, 1, false);
+    CHECK_OK(cluster_add(&cluster, 0, 1));
+    CHECK_OK(cluster_assign(&cluster, 0, 1, MEMBER_VOTER));
+    cluster_close(&cluster, 0);
+    cluster_close(&cluster, 1);
+    cluster_open(&cluster, 0, false);
+    cluster_open(&cluster, 1, false);
+    int leader = cluster_wait_leader(&cluster, -1);
+    CHECK_U64(cluster_propose(&cluster, leader, 100, 64, NULL), 100);
+    cluster_wait_agreed(&cluster);
+}
+
+/* Far more than one turn of the loop takes: the limit answers, and nothing accepted is lost. */
+static void test_pending_limit(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 1);
+    cluster.options.pending_size_max = 64 << 10;
+    cluster_start(&cluster, 1);
+    static struct proposal proposal;
+    static char command[1024];
+    struct slice bytes = {.data = command, .size = sizeof command};
+    unsigned accepted = cluster_propose(&cluster, 0, 99, sizeof command, NULL);
+    CHECK(accepted >= 64 && accepted < 99);
+    CHECK_U64(cluster.nodes[0].state.count, accepted);
+    bytes.size = 0;
+    CHECK_CODE(consensus_propose(cluster.nodes[0].consensus, &proposal, bytes, NULL),
+               STATUS_INVALID);
 }
 
 static void test_image(void **state)
@@ -269,6 +310,8 @@ int main(void)
         cmocka_unit_test_teardown(test_three, remove_cluster),
         cmocka_unit_test_teardown(test_refusals, remove_cluster),
         cmocka_unit_test_teardown(test_members, remove_cluster),
+        cmocka_unit_test_teardown(test_grow_and_restart, remove_cluster),
+        cmocka_unit_test_teardown(test_pending_limit, remove_cluster),
         cmocka_unit_test_teardown(test_image, remove_cluster),
         cmocka_unit_test_teardown(test_store_behind_log, remove_cluster),
         cmocka_unit_test_teardown(test_disk_fails, remove_cluster),
