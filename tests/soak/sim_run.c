@@ -310,6 +310,16 @@ static void say_state(struct world *world)
                   "node %u state %u term %llu commit %llu applied %llu stored %llu voters %u", i,
                   raft->state, raft->current_term, raft->commit_index, raft->last_applied,
                   raft->last_stored, raft_view_voters(raft));
+        for (unsigned k = 0; node_leads(&world->nodes[i]) && k < raft->configuration.n; k++) {
+            const struct raft_progress *progress = &raft->leader_state.progress[k];
+            world_say(world, "  to %llu: progress %u next %llu match %llu",
+                      raft->configuration.servers[k].id - 1, progress->state, progress->next_index,
+                      progress->match_index);
+        }
+        for (unsigned k = 0; world->nodes[i].guard != NULL && k < GUARD_RULE_COUNT; k++) {
+            world_say(world, "  %s %llu", guard_rule_name(k),
+                      guard_count(world->nodes[i].guard, k));
+        }
     }
 }
 
