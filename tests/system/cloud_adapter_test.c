@@ -1,0 +1,313 @@
+/*
+ * The cloud's workers against the simulated cloud: registration, credentials, export and every
+ * failure of its contract, with a real store and real HTTPS. After each: nothing is lost, nothing is
+ * doubled, and no key came with two bodies (X2).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cloud_world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int set_up(void **state)
+{
+    static struct world world;
+
+    world_open(&world);
+    *state = &world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    world_close(*state);
+    return 0;
+}
+
+/* Every record put is there exactly once, but for those that are dead letters. */
+static void check_delivered(struct world *world, uint64_t dead_letters)
+{
+    struct export_view view = world_export(world);
+
+    CHECK_U64(view.produced, world->record_count);
+    CHECK_U64(view.dead_lettered, dead_letters);
+    CHECK_U64(view.delivered, world->record_count - dead_letters);
+    CHECK_U64(world_summary(world, "distinct_external_ids"), world->record_count - dead_letters);
+    CHECK_U64(world_summary(world, "doubled"), 0);
+    CHECK_U64(world_summary(world, "same_id_different_body"), 0);
+    CHECK_U64(world_summary(world, "without_external_id"), 0);
+}
+
+static void test_registers_and_exports(void **state)
+{
+    struct world *world = *state;
+
+    world_put_records(world, 4500);
+    world_enrol(world);
+    world_until(world, world_exported, "exported");
+    check_delivered(world, 0);
+    struct cloud_export_state export_state;
+    cloud_export_state(world->cloud, &export_state);
+    CHECK_SLICE(slice_of(export_state.state), slice_of("idle"));
+    CHECK_U64(export_state.bundles_sent, 3);
+}
+
+/* ---- Failures of the import ---- */
+
+struct import_row {
+    const char *name;
+    const char *fault; /* Path and family are added. */
+    uint64_t dead_letters;
+};
+
+#define IMPORT "\"family\":\"private-intel\",\"path\":\"/ctia/bundle/import\","
+
+static const struct import_row import_rows[] = {
+    {"503 with a page", "{" IMPORT "\"action\":\"status\",\"status\":503,\"body\":\"html\"}", 0},
+    {"500, four times", "{" IMPORT "\"count\":2,\"action\":\"status\",\"status\":500}", 0},
+    {"reset", "{" IMPORT "\"action\":\"reset\"}", 0},
+    {"closed", "{" IMPORT "\"action\":\"close\"}", 0},
+    {"lost reply, closed", "{" IMPORT "\"action\":\"close_after_apply\"}", 0},
+    {"lost reply, reset", "{" IMPORT "\"action\":\"reset_after_apply\"}", 0},
+    {"cut body", "{" IMPORT "\"action\":\"cut_body\"}", 0},
+    {"truncated JSON", "{" IMPORT "\"action\":\"truncate_json\"}", 0},
+    {"a page instead of an answer", "{" IMPORT "\"action\":\"html_200\"}", 0},
+    {"compressed answer", "{" IMPORT "\"action\":\"gzip\"}", 0},
+    {"chunked answer", "{" IMPORT "\"action\":\"chunked\"}", 0},
+    {"large answer", "{" IMPORT "\"action\":\"large_body\"}", 0},
+    {"token refused once", "{" IMPORT "\"action\":\"unauthorized\",\"error\":\"jwt_revoked\"}", 0},
+    {"too many requests, 1 s",
+     "{" IMPORT "\"action\":\"rate_limit\",\"variant\":\"seconds\",\"seconds\":1}", 0},
+    {"too many requests, 1s with its s",
+     "{" IMPORT "\"action\":\"rate_limit\",\"variant\":\"seconds_s\",\"seconds\":1}", 0},
+    {"one request too large", "{" IMPORT "\"action\":\"status\",\"status\":413}", 0},
+    {"one request refused", "{" IMPORT "\"action\":\"status\",\"status\":400}", 0},
+    {"TLS broken", "{\"family\":\"private-intel\",\"action\":\"tls_failure\"}", 0},
+    {"certificate of another", "{\"family\":\"private-intel\",\"action\":\"wrong_certificate\"}",
+     0},
+    {"slow", "{" IMPORT "\"action\":\"delay\",\"delay_ms\":300}", 0},
+};
+
+/* A fault that never fired would have tested nothing. */
+static void check_fired(struct world *world)
+{
+    json_t *answer = world_admin(world, "GET", "/faults", NULL);
+    const json_t *fault = json_array_get(json_object_get(answer, "faults"), 0);
+
+    CHECK(json_integer_value(json_object_get(fault, "fired")) > 0);
+    json_decref(answer);
+}
+
+static void test_import_failures(void **state)
+{
+    struct world *world = *state;
+
+    world_enrol(world);
+    for (size_t i = 0; i < sizeof import_rows / sizeof import_rows[0]; i++) {
+        check_row(import_rows[i].name);
+        world_fault(world, import_rows[i].fault);
+        world_put_records(world, 30);
+        world_until(world, world_exported, import_rows[i].name);
+        check_delivered(world, import_rows[i].dead_letters);
+        check_fired(world);
+        json_decref(world_admin(world, "DELETE", "/faults", NULL));
+    }
+}
+
+static void test_entities_that_are_refused(void **state)
+{
+    struct world *world = *state;
+
+    world_enrol(world);
+    world_fault(world, "{\"action\":\"entity_error\",\"count\":1,\"family\":\"private-intel\","
+                       "\"external_id_prefix\":\"muster-01234567-sighting-0\"}");
+    world_put_records(world, 40);
+    world_until(world, world_exported, "exported but for those refused");
+    uint64_t dead = world_export(world).dead_lettered;
+    CHECK(dead > 0 && dead < 40);
+    check_delivered(world, dead);
+}
+
+static void test_leader_changes(void **state)
+{
+    struct world *world = *state;
+
+    world_enrol(world);
+    for (unsigned i = 0; i < 5; i++) {
+        world_put_records(world, 2100);
+        world_run_ms(world, 20 * i);
+        cloud_on_follower(world->cloud);
+        world_run_ms(world, 10);
+        world_lead(world);
+    }
+    world_until(world, world_exported, "exported by the last leader");
+    check_delivered(world, 0);
+}
+
+/* ---- Credentials ---- */
+
+static bool is_refused(struct world *world)
+{
+    struct arena arena = {0};
+    struct credential_view view = {0};
+    struct status status = store_credential(world->store, &arena, (struct slice){0}, &view);
+    bool refused = !failed(status) && view.verified_at_ms > 0 && !view.verified;
+
+    arena_release(&arena);
+    return refused;
+}
+
+static void test_credentials(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *id;
+        const char *password;
+        const char *region;
+        const char *words;
+    } rows[] = {
+        {"unknown client", "client-x", WORLD_PASSWORD, "AMERICAS", "does not know this client id"},
+        {"wrong password", WORLD_CLIENT, "wrong", "AMERICAS", "wrong client password"},
+        {"another region", WORLD_CLIENT, WORLD_PASSWORD, "EUROPE", "EUROPE"},
+        {"no such region", WORLD_CLIENT, WORLD_PASSWORD, "APJC", "not supported"},
+    };
+    struct world *world = *state;
+
+    world_lead(world);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena arena = {0};
+        struct credential_view view;
+        check_row(rows[i].name);
+        world_put_credentials(world, rows[i].id, rows[i].password, rows[i].region);
+        world_until(world, is_refused, rows[i].name);
+        CHECK_OK(store_credential(world->store, &arena, (struct slice){0}, &view));
+        CHECK(memmem(view.error.data, view.error.size, rows[i].words, strlen(rows[i].words)) !=
+              NULL);
+        arena_release(&arena);
+    }
+    world_put_credentials(world, WORLD_CLIENT, WORLD_PASSWORD, "AMERICAS");
+    world_until(world, world_verified, "good credentials");
+}
+
+/* ---- Registration ---- */
+
+static bool has_failed(struct world *world)
+{
+    return world_registration_state(world) == REGISTRATION_FAILED;
+}
+
+static void test_tokens_that_are_refused(void **state)
+{
+    static const struct {
+        const char *kind;
+        const char *code;
+    } rows[] = {
+        {"expired", "token_expired"},
+        {"used", "token_used"},
+        {"unknown", "token_invalid"},
+        {"malformed", "token_malformed"},
+    };
+    struct world *world = *state;
+
+    world_lead(world);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena arena = {0};
+        struct registration_view view;
+        char token[64];
+        check_row(rows[i].kind);
+        world_token(world, rows[i].kind, token);
+        world_register(world, token);
+        world_until(world, has_failed, rows[i].kind);
+        CHECK_OK(store_registration(world->store, &arena, &view));
+        CHECK_SLICE(view.error_code, slice_of(rows[i].code));
+        CHECK(view.error.size > 0 && view.sealed_token.size == 0);
+        arena_release(&arena);
+    }
+}
+
+static void test_lost_replies_of_a_registration(void **state)
+{
+    struct world *world = *state;
+
+    world_fault(world, "{\"family\":\"sse\",\"path\":\"/sim/v1/devices:register\",\"count\":2,"
+                       "\"action\":\"close_after_apply\"}");
+    world_fault(world, "{\"family\":\"sse\",\"path\":\"/sim/v1/registrations/\",\"count\":1,"
+                       "\"action\":\"status\",\"status\":502,\"body\":\"html\"}");
+    world_enrol(world);
+    json_t *devices = world_admin(world, "GET", "/devices", NULL);
+    const json_t *list = json_object_get(devices, "devices");
+    CHECK_U64(json_array_size(list), 1);
+    CHECK_U64(
+        (uint64_t)json_integer_value(json_object_get(json_array_get(list, 0), "registrations")), 1);
+    json_decref(devices);
+}
+
+struct looked_up {
+    bool done;
+    enum cloud_check answer;
+};
+
+static struct looked_up looked_up;
+
+static void on_looked_up(void *argument, enum cloud_check answer, const char *reason)
+{
+    struct looked_up *out = argument;
+    (void)reason;
+    *out = (struct looked_up){true, answer};
+}
+
+static bool is_looked_up(struct world *world)
+{
+    (void)world;
+    return looked_up.done;
+}
+
+static enum cloud_check look_up(struct world *world, const char *serial)
+{
+    looked_up = (struct looked_up){0};
+    cloud_lookup(world->cloud, slice_of(serial), on_looked_up, &looked_up);
+    CHECK(!looked_up.done);
+    world_until(world, is_looked_up, "the cloud's list");
+    return looked_up.answer;
+}
+
+static bool is_enabled(struct world *world)
+{
+    return world_registration_state(world) == REGISTRATION_ENABLED;
+}
+
+static void test_lookup_and_deregistration(void **state)
+{
+    struct world *world = *state;
+    struct command deregister = {
+        .type = COMMAND_DEREGISTRATION_BEGIN,
+        .body.deregistration_begin.epoch = 1,
+    };
+
+    CHECK_U64(look_up(world, WORLD_SERIAL), CLOUD_CHECK_UNREACHABLE); /* Not the leader. */
+    world_enrol(world);
+    CHECK_U64(look_up(world, WORLD_SERIAL), CLOUD_CHECK_REGISTERED);
+    CHECK_U64(look_up(world, "another"), CLOUD_CHECK_UNREGISTERED);
+    world_fault(world, "{\"family\":\"sse\",\"method\":\"DELETE\",\"count\":1,"
+                       "\"action\":\"close_after_apply\"}");
+    CHECK_U64(world_apply(world, deregister), REFUSAL_NONE);
+    world_until(world, is_enabled, "deregistered");
+    CHECK_U64(look_up(world, WORLD_SERIAL), CLOUD_CHECK_UNREGISTERED);
+    CHECK_U64(look_up(world, "not / a & serial"), CLOUD_CHECK_UNREGISTERED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_registers_and_exports, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_failures, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_entities_that_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_leader_changes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_credentials, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tokens_that_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lost_replies_of_a_registration, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookup_and_deregistration, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
