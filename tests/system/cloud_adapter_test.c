@@ -88,7 +88,7 @@ static const struct import_row import_rows[] = {
     {"one request refused", "{" IMPORT "\"action\":\"status\",\"status\":400}", false},
     {"TLS broken", "{\"family\":\"private-intel\",\"action\":\"tls_failure\"}", true},
     {"certificate of another", "{\"family\":\"private-intel\",\"action\":\"wrong_certificate\"}",
-     0},
+     true},
     {"slow", "{" IMPORT "\"action\":\"delay\",\"delay_ms\":300}", false},
 };
 
