@@ -383,6 +383,7 @@ enum bundle_progress bundle_on_refused(struct bundle *bundle, const char *reason
 struct status bundle_rejects(const struct bundle *bundle, struct arena *arena,
                              struct codec_list *out)
 {
+    assert(bundle->entities != NULL);
     struct export_reject *items =
         arena_alloc(arena, bundle->entity_count, sizeof(struct export_reject));
 

@@ -91,9 +91,9 @@ struct cloud {
 
 /* ---- Helpers for all ---- */
 
-uint64_t cloud_now_ms(void *cloud);
-uint64_t cloud_monotonic_ms(void *cloud);
-uint64_t cloud_random(void *cloud);
+uint64_t cloud_now_ms(void *context);
+uint64_t cloud_monotonic_ms(void *context);
+uint64_t cloud_random(void *context);
 
 /* Stamp and propose. `done` is called with the cloud; NULL: nobody needs the answer. */
 typedef void (*cloud_done)(struct cloud *cloud, bool applied);

@@ -94,6 +94,9 @@ unsigned http_retry_after(struct slice value, uint64_t now_ms)
     size_t digit_count = 0;
     const char *bytes = value.data;
 
+    if (bytes == NULL) {
+        return 0; /* No such header. */
+    }
     if (parse_number(value, &digit_count, &seconds)) {
         bool all = digit_count == value.size;
         bool suffixed = digit_count + 1 == value.size && bytes[digit_count] == 's';

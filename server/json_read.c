@@ -49,7 +49,8 @@ void json_quote(struct slice text, char out[JSON_ERROR_SIZE])
         size = 0;
     }
     for (size_t i = 0; i < size; i++) {
-        out[i] = bytes[i] < 0x20 || bytes[i] == 0x7F ? ' ' : (char)bytes[i];
+        bool control = bytes[i] < 0x20 || bytes[i] == 0x7F;
+        out[i] = (char)(control ? ' ' : bytes[i]);
     }
     out[size] = '\0';
 }

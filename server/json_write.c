@@ -53,7 +53,10 @@ static size_t escape(unsigned char byte, char out[ESCAPE_SIZE_MAX + 1])
     if (byte >= 0x20) {
         return 0;
     }
-    memcpy(out, "\\u00", 4);
+    out[0] = '\\';
+    out[1] = 'u';
+    out[2] = '0';
+    out[3] = '0';
     out[4] = digits[byte >> 4U];
     out[5] = digits[byte & 15U];
     return ESCAPE_SIZE_MAX;
