@@ -405,7 +405,7 @@ struct status bundle_rejects(const struct bundle *bundle, struct arena *arena,
 
 void bundle_release(struct bundle *bundle)
 {
-    for (size_t i = 0; i < bundle->entity_count; i++) {
+    for (size_t i = 0; bundle->entities != NULL && i < bundle->entity_count; i++) {
         free(bundle->entities[i].reason);
     }
     free(bundle->entities);
