@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <assert.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -653,6 +654,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
+    (void)signal(SIGPIPE, SIG_IGN); /* As every program here must. */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ways),          cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_fingerprint),        cmocka_unit_test(test_flow),
