@@ -208,10 +208,26 @@ static void stop_raft(struct consensus *node)
     }
 }
 
+/* The leader that was heard last was this node itself, up to an election time-out ago: no quorum
+ * answered it since. */
+static void note_own_end(struct consensus *node)
+{
+    uint64_t now_ms = node_now_ms(node);
+    uint64_t silence_ms = node->options.election_timeout_ms;
+    uint64_t led_until_ms = now_ms > silence_ms ? now_ms - silence_ms : 0;
+    if (!node->leader_heard || node->leader_heard_ms < led_until_ms) {
+        node->leader_heard = true;
+        node->leader_heard_ms = led_until_ms;
+    }
+}
+
 static void tell_event(struct consensus *node)
 {
     struct consensus_event event = event_of(node);
     const struct consensus_event *last = &node->event;
+    if (last->role == CONSENSUS_LEADER && event.role != CONSENSUS_LEADER) {
+        note_own_end(node);
+    }
     if (event.role == last->role && event.term == last->term &&
         event.leader_id == last->leader_id && event.ready == last->ready) {
         return;
