@@ -403,6 +403,8 @@ struct status node_io_open_peers(struct consensus *node, const struct consensus_
         .on_message = on_message,
         .image_write = image_write,
         .address = options->address,
+        .ping_ms =
+            node->options.election_timeout_ms / 2, /* Silence is known as soon as it counts. */
     };
     struct status status = peers_open(&peers, &node->peers);
     node->peers_open = !failed(status);

@@ -147,7 +147,8 @@ struct peer_send {
 MUST_USE struct status peers_send(struct peers *peers, struct peer_send *send,
                                   const struct raft_wire_message *message, peer_send_done done);
 
-/* Is our connection to this peer open? */
+/* Is our connection to this peer open, and did it answer one of the last pings? A network that
+ * drops packets is known sooner by that than by the end of the connection. */
 bool peers_connected(const struct peers *peers, uint64_t node_id);
 
 struct peers_statistics {

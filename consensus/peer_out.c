@@ -14,6 +14,7 @@
 
 #define OUTS_MAX 100U                /* Peers remembered: the nodes of a cluster, twice. */
 #define WAITING_SIZE_MAX (1U << 20U) /* Bytes that wait for a connection to open. */
+#define SILENT_PINGS 3               /* Pings without an answer until a peer counts as away. */
 
 static const unsigned moves[] = {
     [OUT_IDLE] = 1U << OUT_CONNECTING,
@@ -348,7 +349,8 @@ struct status peers_send(struct peers *peers, struct peer_send *send,
 bool peers_connected(const struct peers *peers, uint64_t node_id)
 {
     const struct peer_out *out = find(peers, node_id);
-    return out != NULL && out->state == OUT_OPEN;
+    return out != NULL && out->state == OUT_OPEN &&
+           now(out) - out->alive_at_ms < (uint64_t)SILENT_PINGS * peers->options.ping_ms;
 }
 
 void peer_out_free_all(struct peers *peers)
