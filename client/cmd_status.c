@@ -79,6 +79,12 @@ static void print_leader(struct cli *cli, const struct rpc_cluster_status *statu
     }
 }
 
+/* Only a leader hears the other nodes; what is not stale, a leader told. */
+static bool told_by_leader(const struct rpc_cluster_status *status)
+{
+    return !status->freshness.stale || slice_equal(status->leader, status->node_name);
+}
+
 static void print_quorum(struct cli *cli, const struct rpc_cluster_status *status)
 {
     size_t voters = 0;
@@ -90,6 +96,9 @@ static void print_quorum(struct cli *cli, const struct rpc_cluster_status *statu
     if (!status->quorum) {
         (void)printf("%sno%s: reads are stale, changes are refused\n",
                      output_colour(cli, COLOUR_BAD), output_plain(cli));
+    } else if (!told_by_leader(status)) {
+        (void)printf("%syes%s; the leader knows how many of %zu voters may fail\n",
+                     output_colour(cli, COLOUR_GOOD), output_plain(cli), voters);
     } else if (status->can_lose == 0) {
         (void)printf("%syes, but no voter may fail%s (%zu voter%s)\n",
                      output_colour(cli, voters > 2 ? COLOUR_WARN : COLOUR_NONE), output_plain(cli),
@@ -240,7 +249,7 @@ static const struct codec_field member_row_fields[] = {
 static const struct codec member_row_codec =
     CODEC(struct member_row, "member_row", member_row_fields);
 
-static struct slice member_state(const struct rpc_member *member)
+static struct slice member_state(const struct rpc_member *member, bool by_leader)
 {
     if (!is_word(member->standing, "member") && !is_word(member->standing, "standalone")) {
         return member->standing;
@@ -248,21 +257,26 @@ static struct slice member_state(const struct rpc_member *member)
     if (member->leader) {
         return slice_of("leader");
     }
-    return slice_of(member->connected || member->self ? "connected" : "NOT REACHED");
+    if (member->self) {
+        return slice_of("connected");
+    }
+    if (!by_leader) {
+        return slice_of("not known");
+    }
+    return slice_of(member->connected ? "connected" : "NOT REACHED");
 }
 
-static void fill_member_row(struct cli *cli, const struct rpc_member *member,
+static void fill_member_row(struct cli *cli, const struct rpc_member *member, bool by_leader,
                             struct member_row *row)
 {
     char heard[OUTPUT_TEXT_SIZE] = "";
-    bool silent = !member->leader && !member->self;
-    if (silent) {
+    if (by_leader && !member->self) {
         (void)output_span(member->heard_ms_ago, heard);
     }
     *row = (struct member_row){
         .name = member->name,
         .role = member->role,
-        .state = member_state(member),
+        .state = member_state(member, by_leader),
         .lag = member->lag,
         .version = member->version,
         .heard = arena_copy(&cli->arena, slice_of(heard)),
@@ -270,7 +284,7 @@ static void fill_member_row(struct cli *cli, const struct rpc_member *member,
     };
 }
 
-static int print_members(struct cli *cli, const struct codec_list *list)
+static int print_members(struct cli *cli, const struct codec_list *list, bool by_leader)
 {
     static const struct column columns[] = {
         {"NAME", "name", COLUMN_TEXT},       {"ROLE", "role", COLUMN_TEXT},
@@ -283,7 +297,7 @@ static int print_members(struct cli *cli, const struct codec_list *list)
         return cli_explain_status(cli, fail(STATUS_NO_MEMORY, "show the members"));
     }
     for (size_t i = 0; i < list->count; i++) {
-        fill_member_row(cli, (const struct rpc_member *)list->items + i, &rows[i]);
+        fill_member_row(cli, (const struct rpc_member *)list->items + i, by_leader, &rows[i]);
     }
     struct codec_list shown = {.items = rows, .count = list->count};
     return output_list(cli, &member_row_codec, &shown, columns,
@@ -332,7 +346,7 @@ static int show_status(struct cli *cli, const void *result, bool compact)
                  output_size(status->log_size, log), (unsigned long long)status->applied_index,
                  (unsigned long long)status->last_index);
     (void)printf("\n");
-    int exit_code = print_members(cli, &status->members);
+    int exit_code = print_members(cli, &status->members, told_by_leader(status));
     if (status->problems.count > 0) {
         (void)printf("\n%sWhat is wrong%s\n", output_colour(cli, COLOUR_BOLD), output_plain(cli));
         cmd_print_problems(cli, &status->problems);

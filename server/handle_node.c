@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "call.h"
 #include "daemon.h"
 #include "handlers.h"
@@ -48,9 +49,11 @@ void handle_node_digest(struct call *call)
         call_fail(call, status);
         return;
     }
+    char hex[2 * sizeof digest.bytes + 1];
+    hex_encode((struct slice){.data = digest.bytes, .size = sizeof digest.bytes}, hex);
     const struct rpc_digest_view view = {
         .index = digest.index,
-        .digest = view_digest(&digest, &call->arena),
+        .digest = slice_of(hex),
     };
     call_reply(call, &view);
 }
