@@ -273,10 +273,7 @@ static struct status open_live(struct log_follow *follow)
 
 static struct status refuse_compressed(struct log_follow *follow)
 {
-    static const char *const marks[] = {"\x1f\x8b", "BZh",
-                                        "\xfd"
-                                        "7zXZ",
-                                        "\x28\xb5\x2f\xfd"};
+    static const char *const marks[] = {"\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd"};
     char head[8] = {0};
     if (pread(follow->file, head, sizeof(head), 0) < 0) {
         return fail_errno(errno, "read %s", follow->files.path);

@@ -191,7 +191,7 @@ void config_init(struct config *config)
 /* libconfuse reports through a callback without context; one file is read at a time, at start. */
 static char parse_error[STATUS_MESSAGE_SIZE];
 
-static void note_parse_error(cfg_t *cfg, const char *format, va_list arguments)
+static void PRINTF_LIKE(2, 0) note_parse_error(cfg_t *cfg, const char *format, va_list arguments)
 {
     char what[160];
     (void)vsnprintf(what, sizeof what, format, arguments);

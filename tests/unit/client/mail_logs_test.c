@@ -199,7 +199,7 @@ static void check_relation(const struct message_record *record, const char *rela
             return;
         }
     }
-    CHECK(!"relation found");
+    CHECK(false && "relation found");
 }
 
 static void test_relations(void **state)
@@ -344,8 +344,8 @@ static void random_log(struct buffer *out, uint64_t seed)
     for (unsigned i = 0; i < 400; i++) {
         unsigned mid = 100 + (unsigned)(next_number(&rng) % 12) + i / 40 * 4;
         static const char *const texts[] = {
-            "New SMTP ICID %u interface D (192.0.2.1) address 198.51.100.7 reverse dns host "
-            "h.example.com verified yes",
+            ("New SMTP ICID %u interface D (192.0.2.1) address 198.51.100.7 reverse dns host "
+             "h.example.com verified yes"),
             "ICID %u ACCEPT SG G match x SBRS 1.0",
             "Start MID %u ICID %u",
             "MID %u ICID %u From: <a@example.com>",
