@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +29,11 @@ static struct store *the_store(void)
     if (store != NULL) {
         return store;
     }
-    static char directory[] = "/tmp/command_fuzz-XXXXXX";
-    if (mkdtemp(directory) == NULL) {
+    const char *parent = getenv("TMPDIR");
+    static char directory[PATH_MAX];
+    int size = snprintf(directory, sizeof directory, "%s/command_fuzz-XXXXXX",
+                        parent == NULL ? "/tmp" : parent);
+    if (size < 0 || (size_t)size >= sizeof directory || mkdtemp(directory) == NULL) {
         abort();
     }
     const struct store_options options = {
