@@ -31,6 +31,8 @@ enum option_key {
     OPTION_DRY_RUN,
 };
 
+const char *argp_program_version = "muster-feed " MUSTER_VERSION;
+
 static const struct argp_option options[] = {
     {"format", OPTION_FORMAT, "NAME", 0, "What is read: mail_logs (the default)", 0},
     {"follow", 'f', NULL, 0, "Go on when the end is reached, across rotations", 0},
