@@ -9,7 +9,7 @@ house=$(mktemp -d)
 trap 'rm -rf "$house"' EXIT
 
 build() { # What the cellar uses; what its source includes.
-    rm -rf "$house"/*
+    rm -rf "${house:?}"/*
     mkdir -p "$house/cellar/include/cellar" "$house/attic/include/attic"
     cat >"$house/CMakeLists.txt" <<CMAKE
 cmake_minimum_required(VERSION 3.25)
