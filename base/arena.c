@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/secret.h"
 
 #define CHUNK_SIZE_MIN 4096
 
@@ -77,4 +78,12 @@ void arena_release(struct arena *arena)
         arena->newest = older;
     }
     arena->used = 0;
+}
+
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_chunk *chunk = arena->newest; chunk != NULL; chunk = chunk->older) {
+        secret_wipe(chunk->bytes, chunk->size);
+    }
+    arena_release(arena);
 }

@@ -58,6 +58,22 @@ void secret_wipe(void *data, size_t size)
     explicit_bzero(data, size);
 }
 
+void secret_wipe_buffer(struct buffer *buffer)
+{
+    if (buffer->data != NULL) {
+        secret_wipe(buffer->data, buffer->capacity);
+    }
+    buffer_release(buffer);
+}
+
+void secret_consume(struct buffer *buffer, size_t size)
+{
+    buffer_consume(buffer, size);
+    if (size > 0) {
+        secret_wipe(buffer->data + buffer->size, size);
+    }
+}
+
 bool secret_equal(struct slice left, struct slice right)
 {
     if (left.size != right.size) {

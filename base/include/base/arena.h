@@ -30,4 +30,7 @@ struct slice arena_copy(struct arena *arena, struct slice bytes);
 /* Frees everything given out; the arena is empty and may be used again. */
 void arena_release(struct arena *arena);
 
+/* The same, and wipes it first: for an arena that held secrets. */
+void arena_wipe(struct arena *arena);
+
 #endif

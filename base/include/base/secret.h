@@ -38,6 +38,12 @@ void secret_release(struct secret *secret);
 /* Wipe memory that held a secret on its way; the compiler may not leave it out. */
 void secret_wipe(void *data, size_t size);
 
+/* Wipe all that a buffer has room for, and release it. */
+void secret_wipe_buffer(struct buffer *buffer);
+
+/* buffer_consume(), and no copy of the bytes stays behind the rest. */
+void secret_consume(struct buffer *buffer, size_t size);
+
 /* Equal, in a time that depends on the sizes only. */
 bool secret_equal(struct slice left, struct slice right);
 
