@@ -123,9 +123,11 @@ static void answer_ready(struct consensus *node)
     while (reads->first != NULL) {
         const struct read_barrier *read = reads->first;
         bool confirmed = read->round != 0 && read->round <= reads->confirmed;
+        /* Its round begins in this turn, however late that is: the turn before may have been long. */
+        bool begins = read->round == 0 && reads->confirmed == reads->round && node_is_ready(node);
         if (confirmed && read->index <= raft_last_applied(&node->raft)) {
             answer(node, OK);
-        } else if (node_now_ms(node) >= read->deadline_ms) {
+        } else if (!begins && node_now_ms(node) >= read->deadline_ms) {
             answer(node, confirmed ? fail(STATUS_UNKNOWN, "entry %llu is not applied in time",
                                           (unsigned long long)read->index)
                                    : fail(STATUS_NO_QUORUM, "no quorum confirmed this leader"));
