@@ -74,7 +74,9 @@ static const char *kind_name(enum codec_kind kind)
 
 static struct codec_list describe_fields(struct call *call, const struct codec *codec)
 {
-    struct slice *rows = arena_alloc(&call->arena, codec->field_count, sizeof *rows);
+    /* What a forwarded call answers is the other method's matter: it has no result of its own. */
+    struct slice *rows =
+        codec == NULL ? NULL : arena_alloc(&call->arena, codec->field_count, sizeof *rows);
     if (rows == NULL) {
         return (struct codec_list){0};
     }
