@@ -232,7 +232,7 @@ struct status config_read_file(struct config *config, const char *path)
     struct status status;
     switch (cfg_parse(cfg, path)) {
     case CFG_SUCCESS: status = take_file_options(config, cfg, path); break;
-    case CFG_FILE_ERROR: status = fail(STATUS_NOT_FOUND, "cannot read %s", path); break;
+    case CFG_FILE_ERROR: status = fail_errno(errno, "read %s", path); break;
     default: status = fail(STATUS_INVALID, "%s", parse_error); break;
     }
     (void)cfg_free(cfg);
