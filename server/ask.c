@@ -18,32 +18,25 @@
 #include "base/stream.h"
 #include "client/protocol.h"
 #include "client/rpc_frame.h"
+#include "consensus/consensus.h"
 
 struct ask {
     uv_timer_t timer;
     struct tls_context *tls;
-    struct ask_addresses addresses;
-    size_t at;
+    struct ask_question question; /* Its request is empty: */
     struct buffer request;
+    size_t at;
     struct buffer input;
     struct stream *stream; /* NULL between addresses. */
     bool asked;
     bool finished; /* `done` was called or must not be. */
-    ask_done done;
-    void *context;
 };
 
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct ask *ask = handle->data;
-    if (ask->request.data != NULL) {
-        secret_wipe(ask->request.data, ask->request.capacity);
-    }
-    buffer_release(&ask->request);
-    if (ask->input.data != NULL) {
-        secret_wipe(ask->input.data, ask->input.capacity);
-    }
-    buffer_release(&ask->input);
+    secret_wipe_buffer(&ask->request);
+    secret_wipe_buffer(&ask->input);
     free(ask);
 }
 
@@ -51,7 +44,7 @@ static void finish(struct ask *ask, struct status status, uint64_t error, struct
 {
     if (!ask->finished) {
         ask->finished = true;
-        ask->done(ask->context, status, error, result);
+        ask->question.done(ask->question.context, status, error, result);
     }
     if (ask->stream != NULL) {
         stream_close(ask->stream); /* on_close frees. */
@@ -60,9 +53,27 @@ static void finish(struct ask *ask, struct status status, uint64_t error, struct
     }
 }
 
+static bool is_believed(const struct ask *ask, struct stream *stream)
+{
+    struct buffer pem = {0};
+    uint64_t node_id = 0;
+    if (ask->question.believe == NULL) {
+        return true;
+    }
+    bool known = !failed(stream_peer_certificate(stream, &pem)) &&
+                 !failed(node_id_of_certificate(buffer_slice(&pem), &node_id));
+    buffer_release(&pem);
+    return known && ask->question.believe(ask->question.context, node_id);
+}
+
 static void on_open(struct stream *stream, void *context)
 {
     struct ask *ask = context;
+    if (!is_believed(ask, stream)) {
+        stream_close_because(stream, fail(STATUS_UNAUTHORIZED, "%s is not the node to ask",
+                                          ask->question.addresses.texts[ask->at]));
+        return;
+    }
     struct slice request = buffer_slice(&ask->request);
     ask->asked = true;
     struct status status = stream_write(stream, &request, 1);
@@ -101,7 +112,7 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
     }
     if (frame.error != 0) {
         finish(ask, fail(STATUS_REFUSED, "%.*s", SLICE_ARG(frame.message)), frame.error,
-               (struct slice){0});
+               frame.message);
     } else {
         finish(ask, OK, 0, frame.result);
     }
@@ -142,8 +153,8 @@ static void on_timeout(uv_timer_t *timer)
 {
     struct ask *ask = timer->data;
     if (ask->stream != NULL) {
-        stream_close_because(
-            ask->stream, fail(STATUS_TIMEOUT, "%s does not answer", ask->addresses.texts[ask->at]));
+        stream_close_because(ask->stream, fail(STATUS_TIMEOUT, "%s does not answer",
+                                               ask->question.addresses.texts[ask->at]));
     }
 }
 
@@ -154,8 +165,8 @@ static void try_next(struct ask *ask, struct status last)
         .handlers = &ask_handlers,
         .context = ask,
     };
-    for (; ask->at < ask->addresses.count; ask->at++) {
-        last = stream_connect_tls(ask->addresses.texts[ask->at], NULL, ask->tls, &options,
+    for (; ask->at < ask->question.addresses.count; ask->at++) {
+        last = stream_connect_tls(ask->question.addresses.texts[ask->at], NULL, ask->tls, &options,
                                   &ask->stream);
         if (!failed(last)) {
             (void)uv_timer_start(&ask->timer, on_timeout, ASK_TIMEOUT_MS, 0);
@@ -172,20 +183,19 @@ static void on_begin(uv_timer_t *timer)
 }
 
 struct status ask_start(struct uv_loop_s *loop, struct tls_context *tls,
-                        const struct ask_addresses *addresses, struct slice request, ask_done done,
-                        void *context, struct ask **out)
+                        const struct ask_question *question, struct ask **out)
 {
     struct ask *ask = calloc(1, sizeof *ask);
-    if (ask == NULL || !buffer_append(&ask->request, request.data, request.size)) {
+    if (ask == NULL ||
+        !buffer_append(&ask->request, question->request.data, question->request.size)) {
         free(ask);
         return fail(STATUS_NO_MEMORY, "ask another node");
     }
     (void)uv_timer_init(loop, &ask->timer);
     ask->timer.data = ask;
     ask->tls = tls;
-    ask->addresses = *addresses;
-    ask->done = done;
-    ask->context = context;
+    ask->question = *question;
+    ask->question.request = (struct slice){0};
     (void)uv_timer_start(&ask->timer, on_begin, 0, 0);
     *out = ask;
     return OK;

@@ -18,6 +18,8 @@
 #include "daemon.h"
 #include "dispatch.h"
 
+#define UTF8_SIZE_MAX 4 /* Bytes of a character. */
+
 static void call_destroy(struct call *call)
 {
     struct daemon *daemon = call->daemon;
@@ -30,8 +32,11 @@ static void call_destroy(struct call *call)
         call->next->previous = call->previous;
     }
     daemon->call_count--;
-    if (call->row != NULL && call->row->secret_params && call->params.data != NULL) {
-        secret_wipe(call->params.data, call->params.capacity);
+    daemon->calls_size -= call->params_counted;
+    /* What secrets the handler had stands in its arena, whichever side they came from. */
+    if (call->row == NULL || call->row->secret_params || call->row->secret_result) {
+        secret_wipe_buffer(&call->params);
+        arena_wipe(&call->arena);
     }
     buffer_release(&call->params);
     arena_release(&call->arena);
@@ -71,13 +76,26 @@ static void send_frame(struct call *call, struct slice frame)
     }
 }
 
+/* Answers carry well-formed text only: a message that was cut may end within a character. */
+static struct slice presentable(struct slice message)
+{
+    message.size = message.size > RPC_ERROR_SIZE_MAX ? RPC_ERROR_SIZE_MAX : message.size;
+    for (int cut = 0; cut < UTF8_SIZE_MAX && message.size > 0; cut++) {
+        if (slice_is_text(message)) {
+            return message;
+        }
+        message.size--;
+    }
+    return slice_of("the reason cannot be shown, for it is not text; the node's log has it");
+}
+
 void call_error(struct call *call, uint64_t error, struct slice message)
 {
     if (call->answered) {
         return; /* The deadline was first. */
     }
     struct buffer frame = {0};
-    if (!rpc_frame_error(&frame, call->id, error, message)) {
+    if (!rpc_frame_error(&frame, call->id, error, presentable(message))) {
         buffer_release(&frame);
     }
     send_frame(call, buffer_slice(&frame));
@@ -95,6 +113,14 @@ void call_refuse(struct call *call, enum refusal refusal)
     (void)snprintf(message, sizeof message, "[%s] %s\n%s", refusal_name(refusal),
                    refusal_reason(refusal), refusal_remedy(refusal));
     call_error(call, RPC_REFUSED + (uint64_t)refusal, slice_of(message));
+}
+
+static void release_frame(const struct call *call, struct buffer *frame)
+{
+    if (call->row->secret_result) {
+        secret_wipe_buffer(frame);
+    }
+    buffer_release(frame);
 }
 
 void call_reply(struct call *call, const void *result)
@@ -117,7 +143,7 @@ void call_reply(struct call *call, const void *result)
     } else {
         send_frame(call, buffer_slice(&frame));
     }
-    buffer_release(&frame);
+    release_frame(call, &frame);
 }
 
 void call_done(struct call *call, const char *format, ...)
@@ -144,7 +170,7 @@ void call_relay(struct call *call, struct slice result)
     } else {
         send_frame(call, buffer_slice(&frame));
     }
-    buffer_release(&frame);
+    release_frame(call, &frame);
 }
 
 bool call_params(struct call *call, void *out)
@@ -171,6 +197,8 @@ static void on_proposed(struct proposal *proposal, struct status status, struct 
                        "%s: the outcome is not known, for leadership was lost on the way; look "
                        "at the state before you repeat it",
                        call->row->name));
+    } else if (status.code == STATUS_NOT_LEADER) {
+        call_fail(call, daemon_no_leader(call->daemon));
     } else if (failed(status)) {
         call_fail(call, status);
     } else if (applied.refusal != REFUSAL_NONE) {
@@ -203,6 +231,10 @@ void call_propose(struct call *call, struct command *command,
     if (status.code == STATUS_NOT_LEADER || status.code == STATUS_NO_QUORUM) {
         status = daemon_no_leader(daemon);
     }
+    if (failed(status) && call->changing) { /* Of several commands the first ones are applied. */
+        status = wrap(fail(STATUS_UNKNOWN, "%s", status.message), "%s: only a part was done",
+                      call->row->name);
+    }
     if (failed(status)) {
         call_fail(call, status);
         return;
@@ -230,8 +262,16 @@ bool call_begin(struct daemon *daemon, const struct rpc_frame *frame, const stru
     }
     daemon->calls = call;
     daemon->call_count++;
+    call->params_counted = frame->params.size;
+    daemon->calls_size += call->params_counted;
     call->pending = 1; /* Of the dispatcher, who releases it. */
-    dispatch(call, frame->method);
+    if (daemon->calls_size > CALLS_SIZE_MAX) {
+        call_fail(call, fail(STATUS_BUSY, "this node holds requests of %u MiB already; ask again",
+                             CALLS_SIZE_MAX >> 20U));
+        call_release(call);
+    } else {
+        dispatch(call, frame->method);
+    }
     return true;
 }
 

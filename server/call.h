@@ -25,6 +25,7 @@ struct caller {
     char actor[96];   /* "uid 0", "operator anna", "node mx1"; for the audit. */
     char origin[128]; /* Address, or "local". */
     uint64_t node_id; /* The node that the caller is connected to (R6). */
+    uint64_t peer_id; /* Of RPC_ROLE_PEER: the member at the other end, as its certificate says. */
 };
 
 /* Where the answer goes. */
@@ -34,17 +35,20 @@ struct call {
     struct daemon *daemon;
     struct call *next; /* In the daemon's list of calls. */
     struct call *previous;
-    void *connection; /* The answer's way; NULL once it is gone. */
+    struct call *next_lost; /* The forwarder's. */
+    void *connection;       /* The answer's way; NULL once it is gone. */
     call_answer answer;
     uint32_t id;
     const struct rpc_method_row *row;
     struct caller caller;
-    struct buffer params; /* Owned; wiped at the end if the method's are secret. */
+    struct buffer params;  /* Owned; wiped at the end, for it may hold a secret. */
+    size_t params_counted; /* In the daemon's calls_size. */
     struct rpc_options options;
     struct arena arena;      /* For the handler. */
     uint64_t deadline_at_ms; /* On the monotonic clock. */
     bool answered;
     bool changing;    /* Proposed: a time-out means "outcome unknown". */
+    bool retried;     /* Forwarded a second time. */
     unsigned pending; /* Started and not yet come back. */
 
     /* Operations that a call may have under way, one of each. */
@@ -57,6 +61,8 @@ struct call {
 };
 
 /* ---- For whoever brings requests ---- */
+
+#define CALLS_SIZE_MAX (256U << 20U) /* Bytes of params of all calls that are not gone. */
 
 /*
  * Take a request, whose params are copied. It is answered through `answer`, maybe before this

@@ -132,7 +132,11 @@ static bool read_options(struct call *call)
             deadline_ms = call->options.deadline_ms;
         }
     }
-    call->deadline_at_ms = clock_monotonic_ms() + deadline_ms;
+    /* A call that was passed on has its caller's deadline already; it can only come nearer. */
+    uint64_t deadline_at_ms = clock_monotonic_ms() + deadline_ms;
+    if (call->deadline_at_ms == 0 || deadline_at_ms < call->deadline_at_ms) {
+        call->deadline_at_ms = deadline_at_ms;
+    }
     return true;
 }
 
@@ -163,6 +167,14 @@ static void unwrap_forward(struct call *call)
         call_fail(call, fail(STATUS_INVALID, "a member cannot pass this on"));
         return;
     }
+    if (forward.node_id != call->caller.peer_id || forward.actor.size == 0) {
+        call_fail(call, fail(STATUS_INVALID, "a member passes on only what it was asked itself, "
+                                             "and says by whom"));
+        return;
+    }
+    if (forward.deadline_ms > 0) {
+        call->deadline_at_ms = clock_monotonic_ms() + forward.deadline_ms;
+    }
     if (!daemon_leads(call->daemon)) {
         call_fail(call, fail(STATUS_UNREACHABLE, "the node asked is no longer the leader; nothing "
                                                  "was changed, ask again"));
@@ -178,11 +190,9 @@ static void unwrap_forward(struct call *call)
     }
     call->caller.role = (enum rpc_role)forward.role;
     call->caller.node_id = forward.node_id;
+    call->caller.peer_id = 0;
     call->row = &rpc_methods[method];
-    if (call->params.data != NULL) {
-        secret_wipe(call->params.data, call->params.capacity);
-    }
-    buffer_release(&call->params);
+    secret_wipe_buffer(&call->params);
     call->params = params;
     check_and_route(call);
 }
@@ -192,9 +202,9 @@ void dispatch(struct call *call, struct slice name)
     enum rpc_method method = rpc_method_find(name);
     if (method == RPC_METHOD_COUNT) {
         char message[STATUS_MESSAGE_SIZE];
-        (void)snprintf(message, sizeof message, "there is no method %.*s; rpc.describe lists them",
-                       (int)(name.size < RPC_METHOD_SIZE_MAX ? name.size : RPC_METHOD_SIZE_MAX),
-                       (const char *)name.data);
+        (void)snprintf(
+            message, sizeof message, "there is no method %.*s; rpc.describe lists them",
+            SLICE_ARG(name.size > RPC_METHOD_SIZE_MAX ? slice_of("of so long a name") : name));
         call_error(call, RPC_UNKNOWN_METHOD, slice_of(message));
     } else if (method == RPC_PEER_FORWARD && call->caller.role == RPC_ROLE_PEER) {
         call->row = &rpc_methods[method];

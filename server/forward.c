@@ -1,13 +1,15 @@
 /*
- * Forwarding. One connection, to whoever leads; when the leader changes, the next call opens a new
- * one and the old one ends when its calls are answered or time out.
+ * Forwarding. One connection, to whoever leads:
  *
  *     NONE ──forward──► OPENING ──verified──► OPEN
- *      ▲                   │                   │
- *      └──── on_close ─────┴───────────────────┘   every waiting call is answered
+ *      ▲                   │                   │   ended, silent, or another leads
+ *      │                   └───────► ENDING ◄──┘
+ *      └── on_close: calls that went out on it are answered; reads are passed on once more, with
+ *          those that came while it ended
  *
  * Frames wait until the handshake is done and the node at the other end is the one that raft says
- * leads: a call may carry a secret.
+ * leads: a call may carry a secret. What was never sent was not carried out, and neither was what
+ * was sent to a node that refused our certificate.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/skim.h"
 #include "base/stream.h"
 #include "call.h"
@@ -34,7 +37,9 @@ struct forwarder {
     struct tls_context *tls;
     struct stream *stream; /* NULL: NONE. */
     bool open;
+    bool ending;        /* Calls wait for the next stream. */
     uint64_t leader_id; /* Whom the stream is meant for. */
+    uint32_t ended_id;  /* The last call that this stream was meant for; ENDING only. */
     uint32_t last_id;
     struct buffer unsent; /* Frames that wait for the handshake. */
     struct buffer input;
@@ -61,21 +66,10 @@ static void destroy(struct forwarder *forwarder)
 {
     void (*closed)(void *context) = forwarder->closed;
     void *context = forwarder->closed_context;
-    buffer_release(&forwarder->unsent);
-    buffer_release(&forwarder->input);
+    secret_wipe_buffer(&forwarder->unsent);
+    secret_wipe_buffer(&forwarder->input);
     free(forwarder);
     closed(context);
-}
-
-void forwarder_close(struct forwarder *forwarder, void (*closed)(void *context), void *context)
-{
-    forwarder->closed = closed;
-    forwarder->closed_context = context;
-    if (forwarder->stream != NULL) {
-        stream_close(forwarder->stream);
-    } else {
-        destroy(forwarder);
-    }
 }
 
 /* The call's slot is free again; it may be gone after this. */
@@ -86,9 +80,9 @@ static void take_back(struct forwarder *forwarder, struct call *call)
     call_release(call);
 }
 
-static void answer_lost(struct call *call, bool was_open)
+static void answer_lost(struct call *call, bool was_sent)
 {
-    if (was_open && call->row->routing == RPC_LEADER) {
+    if (was_sent && call->row->routing == RPC_LEADER) {
         call_fail(call,
                   fail(STATUS_UNKNOWN,
                        "%s: the leader was lost on the way and the outcome is not known; look "
@@ -96,32 +90,116 @@ static void answer_lost(struct call *call, bool was_open)
                        call->row->name));
     } else {
         call_fail(call, fail(STATUS_UNREACHABLE,
-                             "%s: the leader could not be reached; nothing was changed",
+                             "%s: the leader could not be reached; nothing was changed, ask again",
                              call->row->name));
     }
+}
+
+/* The calls that went with the stream, in a chain; their slots are free. */
+static struct call *take_lost(struct forwarder *forwarder)
+{
+    struct call *lost = NULL;
+    for (size_t i = 0; i < FORWARD_CALLS_MAX; i++) {
+        struct call *call = forwarder->waiting[i];
+        /* Ids go round; the newer half is newer. */
+        if (call != NULL && (int32_t)(call->forward_id - forwarder->ended_id) <= 0) {
+            forwarder->waiting[i] = NULL;
+            forwarder->waiting_count--;
+            call->next_lost = lost;
+            lost = call;
+        }
+    }
+    return lost;
+}
+
+/* What was certainly not carried out, or changes nothing, is passed on again, once. */
+static void settle_lost(struct forwarder *forwarder, struct call *lost, bool was_sent)
+{
+    while (lost != NULL) {
+        struct call *call = lost;
+        lost = call->next_lost;
+        bool harmless = !was_sent || call->row->routing == RPC_READ;
+        if (harmless && !call->retried && !call->answered && forwarder->closed == NULL) {
+            call->retried = true;
+            call->changing = false;
+            forward_call(forwarder, call); /* Holds it anew. */
+        } else {
+            answer_lost(call, was_sent);
+        }
+        call_release(call);
+    }
+}
+
+static struct status connect_to_leader(struct forwarder *forwarder);
+
+/* Calls came while the last stream ended. */
+static void begin_next(struct forwarder *forwarder)
+{
+    struct status status = connect_to_leader(forwarder);
+    if (failed(status)) {
+        forwarder->ended_id = forwarder->last_id;
+        secret_wipe_buffer(&forwarder->unsent);
+        struct call *lost = take_lost(forwarder);
+        while (lost != NULL) {
+            struct call *call = lost;
+            lost = call->next_lost;
+            call_fail(call, status);
+            call_release(call);
+        }
+    }
+}
+
+static void mark_ending(struct forwarder *forwarder)
+{
+    if (!forwarder->ending) {
+        forwarder->ending = true;
+        forwarder->ended_id = forwarder->last_id;
+        secret_wipe_buffer(&forwarder->unsent);
+    }
+}
+
+/* What comes from now on is for another stream; frames that wait were never sent. */
+static void end_stream(struct forwarder *forwarder, struct status reason)
+{
+    mark_ending(forwarder);
+    stream_close_because(forwarder->stream, reason);
 }
 
 static void on_close(struct stream *stream, void *context, struct status reason)
 {
     struct forwarder *forwarder = context;
-    bool was_open = forwarder->open;
     (void)stream;
-    forwarder->stream = NULL;
-    forwarder->open = false;
-    buffer_clear(&forwarder->unsent);
-    buffer_clear(&forwarder->input);
+    /* Refused, nothing that was written was believed (stream.h). */
+    bool was_sent = forwarder->open && reason.code != STATUS_UNAUTHORIZED;
     if (failed(reason)) {
         log_event(LOG_LEVEL_NOTICE, "connection to the leader ended",
                   log_text("reason", reason.message));
     }
-    for (size_t i = 0; i < FORWARD_CALLS_MAX; i++) {
-        struct call *call = forwarder->waiting[i];
-        if (call != NULL) {
-            answer_lost(call, was_open);
-            take_back(forwarder, call);
-        }
+    mark_ending(forwarder);
+    if (forwarder->closed != NULL) { /* Those that wait for the next stream, too. */
+        forwarder->ended_id = forwarder->last_id;
     }
+    struct call *lost = take_lost(forwarder);
+    secret_wipe_buffer(&forwarder->input);
+    forwarder->stream = NULL;
+    forwarder->open = false;
+    forwarder->ending = false;
+    if (forwarder->closed == NULL && forwarder->waiting_count > 0) {
+        begin_next(forwarder);
+    }
+    settle_lost(forwarder, lost, was_sent);
     if (forwarder->closed != NULL) {
+        destroy(forwarder);
+    }
+}
+
+void forwarder_close(struct forwarder *forwarder, void (*closed)(void *context), void *context)
+{
+    forwarder->closed = closed;
+    forwarder->closed_context = context;
+    if (forwarder->stream != NULL) {
+        end_stream(forwarder, OK);
+    } else {
         destroy(forwarder);
     }
 }
@@ -136,20 +214,18 @@ static void on_open(struct stream *stream, void *context)
         status = node_id_of_certificate(buffer_slice(&pem), &node_id);
     }
     buffer_release(&pem);
-    if (failed(status) || node_id != forwarder->leader_id) {
-        stream_close_because(stream, fail(STATUS_UNAUTHORIZED,
-                                          "the node at the leader's address is not the leader"));
+    if (failed(status) || node_id != forwarder->leader_id ||
+        node_id != forwarder->daemon->event.leader_id) {
+        end_stream(forwarder,
+                   fail(STATUS_UNAUTHORIZED, "the node at the leader's address is not the leader"));
         return;
     }
     forwarder->open = true;
     struct slice frames = buffer_slice(&forwarder->unsent);
-    status = stream_write(stream, &frames, 1);
-    if (forwarder->unsent.data != NULL) {
-        secret_wipe(forwarder->unsent.data, forwarder->unsent.size);
-    }
-    buffer_clear(&forwarder->unsent);
+    status = frames.size == 0 ? OK : stream_write(stream, &frames, 1);
+    secret_wipe_buffer(&forwarder->unsent);
     if (failed(status)) {
-        stream_close_because(stream, status);
+        end_stream(forwarder, status);
     }
 }
 
@@ -175,8 +251,9 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
         .values_max = RPC_VALUES_MAX,
     };
     struct forwarder *forwarder = context;
+    (void)stream;
     if (!buffer_append(&forwarder->input, bytes.data, bytes.size)) {
-        stream_close_because(stream, fail(STATUS_NO_MEMORY, "read from the leader"));
+        end_stream(forwarder, fail(STATUS_NO_MEMORY, "read from the leader"));
         return;
     }
     size_t used = 0;
@@ -193,13 +270,13 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
         rest.size = size;
         if (skimmed != SKIM_COMPLETE || failed(rpc_frame_parse(rest, &frame, &id_known)) ||
             !frame.response) {
-            stream_close_because(stream, fail(STATUS_INVALID, "the leader's answer is not RPC"));
+            end_stream(forwarder, fail(STATUS_INVALID, "the leader's answer is not RPC"));
             return;
         }
         take_answer(forwarder, &frame);
         used += size;
     }
-    buffer_consume(&forwarder->input, used);
+    secret_consume(&forwarder->input, used);
 }
 
 static const struct stream_handlers forward_handlers = {
@@ -208,9 +285,13 @@ static const struct stream_handlers forward_handlers = {
     .on_close = on_close,
 };
 
-static struct status connect_to_leader(struct forwarder *forwarder, uint64_t leader_id)
+static struct status connect_to_leader(struct forwarder *forwarder)
 {
     struct daemon *daemon = forwarder->daemon;
+    uint64_t leader_id = daemon->event.leader_id;
+    if (leader_id == 0 || leader_id == daemon->identity.node_id) {
+        return daemon_no_leader(daemon);
+    }
     struct arena arena = {0};
     struct member member;
     char address[STORE_ADDRESS_SIZE_MAX + 1];
@@ -237,6 +318,7 @@ static struct status connect_to_leader(struct forwarder *forwarder, uint64_t lea
 static struct status wrap_call(struct forwarder *forwarder, const struct call *call,
                                struct buffer *out)
 {
+    uint64_t now_ms = clock_monotonic_ms();
     const struct rpc_forward forward = {
         .method = slice_of(call->row->name),
         .params = buffer_slice(&call->params),
@@ -244,7 +326,7 @@ static struct status wrap_call(struct forwarder *forwarder, const struct call *c
         .origin = slice_of(call->caller.origin),
         .role = call->caller.role,
         .node_id = forwarder->daemon->identity.node_id,
-        .deadline_ms = RPC_DEADLINE_DEFAULT_MS,
+        .deadline_ms = call->deadline_at_ms > now_ms ? call->deadline_at_ms - now_ms : 1,
     };
     if (!rpc_frame_begin_request(out, call->forward_id, rpc_methods[RPC_PEER_FORWARD].name)) {
         return fail(STATUS_NO_MEMORY, "forward %s", call->row->name);
@@ -261,7 +343,7 @@ static struct status send_call(struct forwarder *forwarder, const struct call *c
 {
     struct buffer frame = {0};
     struct status status = wrap_call(forwarder, call, &frame);
-    if (!failed(status) && forwarder->open) {
+    if (!failed(status) && forwarder->open && !forwarder->ending) {
         struct slice bytes = buffer_slice(&frame);
         status = stream_write(forwarder->stream, &bytes, 1);
     } else if (!failed(status) && forwarder->unsent.size + frame.size > FORWARD_UNSENT_MAX) {
@@ -269,31 +351,20 @@ static struct status send_call(struct forwarder *forwarder, const struct call *c
     } else if (!failed(status) && !buffer_append(&forwarder->unsent, frame.data, frame.size)) {
         status = fail(STATUS_NO_MEMORY, "forward %s", call->row->name);
     }
-    if (frame.data != NULL && call->row->secret_params) {
-        secret_wipe(frame.data, frame.capacity);
-    }
-    buffer_release(&frame);
+    secret_wipe_buffer(&frame);
     return status;
 }
 
 void forward_call(struct forwarder *forwarder, struct call *call)
 {
     uint64_t leader_id = forwarder->daemon->event.leader_id;
-    if (leader_id == 0 || leader_id == forwarder->daemon->identity.node_id) {
-        call_fail(call, daemon_no_leader(forwarder->daemon));
-        return;
-    }
-    if (forwarder->stream != NULL && forwarder->leader_id != leader_id) {
-        /* Its calls are answered by on_close; who leads now gets this one at the next try. */
-        stream_close(forwarder->stream);
-        call_fail(call,
-                  fail(STATUS_UNREACHABLE, "the leader has just changed; nothing was changed, "
-                                           "ask again"));
-        return;
-    }
     struct status status = OK;
-    if (forwarder->stream == NULL) {
-        status = connect_to_leader(forwarder, leader_id);
+    if (leader_id == 0 || leader_id == forwarder->daemon->identity.node_id) {
+        status = daemon_no_leader(forwarder->daemon);
+    } else if (forwarder->stream == NULL) {
+        status = connect_to_leader(forwarder);
+    } else if (forwarder->leader_id != leader_id) {
+        end_stream(forwarder, fail(STATUS_UNREACHABLE, "another node leads now"));
     }
     if (!failed(status) &&
         forwarder->waiting[(forwarder->last_id + 1) % FORWARD_CALLS_MAX] != NULL) {
@@ -319,8 +390,7 @@ void forwarder_sweep(struct forwarder *forwarder, uint64_t now_ms)
     for (size_t i = 0; forwarder->waiting_count > 0 && i < FORWARD_CALLS_MAX; i++) {
         const struct call *call = forwarder->waiting[i];
         if (call != NULL && now_ms > call->deadline_at_ms + FORWARD_SILENCE_MS) {
-            stream_close_because(forwarder->stream,
-                                 fail(STATUS_TIMEOUT, "the leader does not answer"));
+            end_stream(forwarder, fail(STATUS_TIMEOUT, "the leader does not answer"));
             return;
         }
     }

@@ -226,6 +226,7 @@ static struct status verify_statement(struct call *call, struct admit_state *sta
         }
         state->node_id &= INT64_MAX;
         state->statement = arena_copy(&call->arena, buffer_slice(&statement));
+        status = state->statement.data == NULL ? fail(STATUS_NO_MEMORY, "admit") : OK;
     }
     buffer_release(&statement);
     if (!failed(status) && (state->admit.stated_at_ms > now_ms + STATEMENT_AGE_MAX_MS ||
@@ -338,6 +339,13 @@ static void on_looked_up(void *argument, enum cloud_check answer, const char *re
         call_release(call);
         return;
     }
+    /* The cloud is not unreachable then: it is for another leader to ask. */
+    if (!daemon_leads(call->daemon) || call->daemon->stopping) {
+        call_fail(call, fail(STATUS_UNREACHABLE, "this node does not lead any more; nothing was "
+                                                 "changed, ask again"));
+        call_release(call);
+        return;
+    }
     if (answer == CLOUD_CHECK_REGISTERED) {
         admission_add(&state->admission, REFUSAL_CLOUD_LISTS_SERIAL);
     } else if (answer == CLOUD_CHECK_UNREACHABLE) {
@@ -352,10 +360,13 @@ static void on_looked_up(void *argument, enum cloud_check answer, const char *re
         struct buffer certificate = {0};
         struct status status = issue_certificate(call->daemon, ISSUE_NODE, state->admit.request,
                                                  state->admit.name, ISSUE_NODE_DAYS, &certificate);
+        if (!failed(status)) {
+            state->issued = arena_copy(&call->arena, buffer_slice(&certificate));
+            status = state->issued.data == NULL ? fail(STATUS_NO_MEMORY, "admit") : OK;
+        }
         if (failed(status)) {
             call_fail(call, status);
         } else {
-            state->issued = arena_copy(&call->arena, buffer_slice(&certificate));
             propose_admission(call, state);
         }
         buffer_release(&certificate);

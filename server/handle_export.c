@@ -98,11 +98,12 @@ static void on_settled(struct call *call, struct apply_outcome outcome)
 {
     struct settle_state *state = call->state;
     struct codec_list letters = {0};
+    struct arena arena = {0}; /* Not the call's: it would grow with the number of letters. */
     (void)outcome;
     state->count++;
-    struct status status = state->all ? store_dead_letters(call->daemon->store, &call->arena,
-                                                           state->after, 1, &letters)
-                                      : OK;
+    struct status status =
+        state->all ? store_dead_letters(call->daemon->store, &arena, state->after, 1, &letters)
+                   : OK;
     if (failed(status)) {
         call_fail(call, status);
     } else if (letters.count > 0 && !call->answered) {
@@ -112,6 +113,7 @@ static void on_settled(struct call *call, struct apply_outcome outcome)
         call_done(call, "%llu %s", (unsigned long long)state->count,
                   call->row == &rpc_methods[RPC_EXPORT_RETRY] ? "to go out again" : "discarded");
     }
+    arena_release(&arena);
 }
 
 static void settle_next(struct call *call, uint64_t sequence)

@@ -1,9 +1,13 @@
 /*
  * Connections of the admin RPC.
  *
- * Back-pressure: a connection with CONNECTION_CALLS_MAX requests under way is not read from until
- * some are answered; one that does not take its answers is cut when UNSENT_SIZE_MAX bytes wait.
+ * Back-pressure: a connection with CONNECTION_CALLS_MAX requests or CONNECTION_CALLS_SIZE_MAX bytes
+ * of them under way is not read from until some are answered; one that does not take its answers is cut when UNSENT_SIZE_MAX bytes wait.
  * A message that is not RPC gets a typed error and ends the connection.
+ *
+ * Connections are counted; strangers (on the TLS port, without a certificate or not yet that far) get
+ * half of them at most, and the UNIX socket has LOCAL_RESERVE of its own: who can reach the port
+ * cannot keep members and administrators out.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/skim.h"
 #include "base/stream.h"
 #include "base/x509.h"
@@ -24,12 +29,14 @@
 #include "client/rpc_frame.h"
 #include "daemon.h"
 
-#define CONNECTION_CALLS_MAX 1024        /* Requests under way on one connection. */
-#define UNSENT_SIZE_MAX (16U << 20U)     /* Bytes of answers that wait on one connection. */
-#define STRANGER_SIZE_MAX 65536          /* Bytes of a message without a certificate. */
-#define STRANGER_LIFE_MS UINT64_C(60000) /* Of a connection without a certificate. */
-#define IDLE_MS UINT64_C(3600000)        /* Of any connection. */
-#define IDENTITY_AGE_MS UINT64_C(1000)   /* A certificate is looked up again after that. */
+#define CONNECTION_CALLS_MAX 1024             /* Requests under way on one connection. */
+#define CONNECTION_CALLS_SIZE_MAX (8U << 20U) /* Bytes of their params. */
+#define LOCAL_RESERVE 16                      /* Connections. */
+#define UNSENT_SIZE_MAX (16U << 20U)          /* Bytes of answers that wait on one connection. */
+#define STRANGER_SIZE_MAX 65536               /* Bytes of a message without a certificate. */
+#define STRANGER_LIFE_MS UINT64_C(60000)      /* Of a connection without a certificate. */
+#define IDLE_MS UINT64_C(3600000)             /* Of any connection. */
+#define IDENTITY_AGE_MS UINT64_C(1000)        /* A certificate is looked up again after that. */
 #define SOCKET_MODE 0660
 
 struct connection {
@@ -40,10 +47,12 @@ struct connection {
     struct buffer input;
     struct caller caller;
     bool local;
+    bool stranger;
     bool paused;
     bool ending;  /* Nothing more is read. */
     bool reading; /* In the frame loop: answers may come from within. */
     unsigned calls;
+    size_t calls_size;
     uint64_t opened_at_ms;
     uint64_t active_at_ms;
     uint64_t identified_at_ms;
@@ -56,6 +65,7 @@ struct rpc_server {
     struct listener *tcp;
     struct connection *connections;
     uint64_t connection_count;
+    uint64_t stranger_count;
     bool draining;
     unsigned listeners_open;
     void (*closed)(void *context);
@@ -92,7 +102,8 @@ static void on_close(struct stream *stream, void *context, struct status reason)
         connection->next->previous = connection->previous;
     }
     server->connection_count--;
-    buffer_release(&connection->input);
+    server->stranger_count -= connection->stranger;
+    secret_wipe_buffer(&connection->input);
     free(connection);
     finish_close(server);
 }
@@ -122,6 +133,7 @@ static bool is_member(struct daemon *daemon, struct slice pem, struct caller *ca
                  member.standing != STANDING_REMOVED;
     if (found) {
         caller->role = RPC_ROLE_PEER;
+        caller->peer_id = node_id;
         (void)snprintf(caller->actor, sizeof caller->actor, "node %.*s", SLICE_ARG(member.name));
     }
     arena_release(&arena);
@@ -138,9 +150,11 @@ static void identify_operator(struct daemon *daemon, struct slice pem, struct ca
     if (!failed(status)) {
         status = store_operator_by_fingerprint(daemon->store, &arena, fingerprint, &found);
     }
-    if (failed(status)) {
+    /* TLS looked at the dates when the connection began, which may be long ago. */
+    if (failed(status) || clock_now_ms() >= found.not_after_ms) {
         caller->role = RPC_ROLE_ANYONE;
-        (void)snprintf(caller->actor, sizeof caller->actor, "unknown certificate");
+        (void)snprintf(caller->actor, sizeof caller->actor, "%s certificate",
+                       failed(status) ? "unknown" : "expired");
     } else {
         caller->role = (enum rpc_role)found.role;
         (void)snprintf(caller->actor, sizeof caller->actor, "operator %.*s", SLICE_ARG(found.name));
@@ -148,12 +162,21 @@ static void identify_operator(struct daemon *daemon, struct slice pem, struct ca
     arena_release(&arena);
 }
 
+static void count_stranger(struct connection *connection, bool stranger)
+{
+    struct rpc_server *server = connection->server;
+    server->stranger_count += stranger;
+    server->stranger_count -= connection->stranger;
+    connection->stranger = stranger;
+}
+
 static void identify_tls(struct connection *connection)
 {
     struct daemon *daemon = connection->server->daemon;
     struct caller *caller = &connection->caller;
     struct buffer pem = {0};
-    connection->identified_at_ms = connection->active_at_ms;
+    connection->identified_at_ms = clock_monotonic_ms();
+    caller->peer_id = 0;
     if (failed(stream_peer_certificate(connection->stream, &pem))) {
         caller->role = RPC_ROLE_ANYONE;
         (void)snprintf(caller->actor, sizeof caller->actor, "no certificate");
@@ -161,6 +184,7 @@ static void identify_tls(struct connection *connection)
         identify_operator(daemon, buffer_slice(&pem), caller);
     }
     buffer_release(&pem);
+    count_stranger(connection, caller->role == RPC_ROLE_ANYONE);
 }
 
 static void on_open(struct stream *stream, void *context)
@@ -187,17 +211,25 @@ static void send_bytes(struct connection *connection, struct slice bytes)
 
 static void read_frames(struct connection *connection);
 
+static bool is_full(const struct connection *connection)
+{
+    return connection->calls >= CONNECTION_CALLS_MAX ||
+           connection->calls_size >= CONNECTION_CALLS_SIZE_MAX;
+}
+
 static void answer(struct call *call, struct slice frame)
 {
     struct connection *connection = call->connection;
     connection->calls--;
+    connection->calls_size -= call->params_counted;
     if (frame.size == 0) {
         stream_close_because(connection->stream, fail(STATUS_NO_MEMORY, "answer a request"));
         return;
     }
     send_bytes(connection, frame);
     if (connection->paused && !connection->reading &&
-        connection->calls < CONNECTION_CALLS_MAX / 2) {
+        connection->calls < CONNECTION_CALLS_MAX / 2 &&
+        connection->calls_size < CONNECTION_CALLS_SIZE_MAX / 2) {
         connection->paused = false;
         stream_resume(connection->stream);
         read_frames(connection);
@@ -232,8 +264,10 @@ static void take_frame(struct connection *connection, struct slice bytes)
         identify_tls(connection); /* A removed member or operator is soon out. */
     }
     connection->calls++;
+    connection->calls_size += frame.params.size;
     if (!call_begin(connection->server->daemon, &frame, &connection->caller, connection, answer)) {
         connection->calls--;
+        connection->calls_size -= frame.params.size;
         stream_close_because(connection->stream, fail(STATUS_NO_MEMORY, "take a request"));
     }
 }
@@ -252,7 +286,7 @@ static void read_frames(struct connection *connection)
         struct slice rest = {.data = connection->input.data + used,
                              .size = connection->input.size - used};
         size_t size = 0;
-        if (connection->calls >= CONNECTION_CALLS_MAX) {
+        if (is_full(connection)) {
             connection->paused = true;
             stream_pause(connection->stream);
             break;
@@ -275,7 +309,7 @@ static void read_frames(struct connection *connection)
         take_frame(connection, rest);
     }
     connection->reading = false;
-    buffer_consume(&connection->input, used);
+    secret_consume(&connection->input, used);
 }
 
 static void on_read(struct stream *stream, void *context, struct slice bytes)
@@ -300,14 +334,21 @@ static const struct stream_handlers connection_handlers = {
 
 /* ---- Listening ---- */
 
+static bool has_room(const struct rpc_server *server, bool local)
+{
+    uint64_t max = server->daemon->config.connections_max;
+    if (server->draining) {
+        return false;
+    }
+    return local ? server->connection_count < max + LOCAL_RESERVE
+                 : server->connection_count < max && server->stranger_count < (max + 1) / 2;
+}
+
 static void on_connection(struct listener *listener, void *context)
 {
     struct rpc_server *server = context;
     bool local = listener == server->local;
-    struct connection *connection =
-        server->draining || server->connection_count >= server->daemon->config.connections_max
-            ? NULL
-            : calloc(1, sizeof *connection);
+    struct connection *connection = has_room(server, local) ? calloc(1, sizeof *connection) : NULL;
     if (connection == NULL) {
         listener_refuse(listener);
         return;
@@ -335,6 +376,7 @@ static void on_connection(struct listener *listener, void *context)
     }
     server->connections = connection;
     server->connection_count++;
+    count_stranger(connection, !local);
 }
 
 static void on_listener_closed(void *context)
@@ -399,8 +441,7 @@ void rpc_server_sweep(struct rpc_server *server, uint64_t now_ms)
 {
     for (struct connection *connection = server->connections; connection != NULL;
          connection = connection->next) {
-        bool stranger = !connection->local && connection->caller.role == RPC_ROLE_ANYONE;
-        bool over = stranger && now_ms > connection->opened_at_ms + STRANGER_LIFE_MS;
+        bool over = connection->stranger && now_ms > connection->opened_at_ms + STRANGER_LIFE_MS;
         bool idle = connection->calls == 0 && now_ms > connection->active_at_ms + IDLE_MS;
         if (over || idle) {
             stream_close(connection->stream);
