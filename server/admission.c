@@ -132,6 +132,35 @@ bool admission_problems(const struct admission *admission, struct arena *arena,
     return true;
 }
 
+/* Append what `all` does not have yet; room was made. */
+static size_t add_new(struct rpc_problem *all, size_t count, const struct codec_list *more)
+{
+    const struct rpc_problem *problems = more->items;
+    for (size_t i = 0; i < more->count; i++) {
+        size_t known = 0;
+        while (known < count && !slice_equal(all[known].what, problems[i].what)) {
+            known++;
+        }
+        if (known == count) {
+            all[count++] = problems[i];
+        }
+    }
+    return count;
+}
+
+bool admission_merge(const struct admission *own, const struct codec_list *theirs,
+                     struct arena *arena, struct codec_list *out)
+{
+    struct codec_list first;
+    struct rpc_problem *all = arena_alloc(arena, own->count + theirs->count, sizeof *all);
+    if (all == NULL || !admission_problems(own, arena, &first)) {
+        return false;
+    }
+    size_t count = add_new(all, 0, &first);
+    *out = (struct codec_list){.items = all, .count = add_new(all, count, theirs)};
+    return true;
+}
+
 void admission_message(const struct admission *admission, char *out, size_t out_size)
 {
     size_t used = 0;

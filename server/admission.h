@@ -33,6 +33,10 @@ MUST_USE struct status admission_of_joiner(struct store *store, const struct rpc
 bool admission_problems(const struct admission *admission, struct arena *arena,
                         struct codec_list *out);
 
+/* The same, followed by the problems that another node found; each once. */
+bool admission_merge(const struct admission *own, const struct codec_list *theirs,
+                     struct arena *arena, struct codec_list *out);
+
 /* As one message: "[registered] ...\n..." of the first, then the further reasons. */
 void admission_message(const struct admission *admission, char *out, size_t out_size);
 

@@ -7,12 +7,14 @@
  *                                             cloud and     a leader lets    everything
  *                                             calls         another lead     is closed
  *
- * A fatal failure goes to CLOSING at once.
+ * A fatal failure goes to CLOSING at once. Stopping again changes nothing, except that a stop for good
+ * (a signal) wins over a restart.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "daemon_parts.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +23,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/tls.h"
 #include "call.h"
+#include "doubt.h"
 #include "forward.h"
 #include "join.h"
 #include "leave.h"
@@ -30,7 +34,10 @@
 #include "retention.h"
 #include "rpc_server.h"
 
-#define DRAIN_MS 5000 /* For calls under way when the daemon stops. */
+#define DRAIN_MS 2000 /* For calls under way when the daemon stops. */
+#define HAND_OVER_AFTER_MS                                                                         \
+    500 /* A leader lets go by then, whatever the cloud still answers: its late
+                                  calls bear keys that make them harmless (rule 4). */
 
 void daemon_on_fatal(void *context, struct status reason)
 {
@@ -70,6 +77,7 @@ static void on_check(uv_check_t *check)
 }
 
 static void close_parts(struct daemon *daemon);
+static void on_drained(void *context);
 
 static void on_tick(uv_timer_t *timer)
 {
@@ -79,12 +87,18 @@ static void on_tick(uv_timer_t *timer)
     forwarder_sweep(daemon->forwarder, now_ms);
     rpc_server_sweep(daemon->rpc_server, now_ms);
     if (daemon->phase == DAEMON_RUNNING) {
+        if (daemon->initialise && daemon_leads(daemon)) {
+            daemon_initialise(daemon);
+        }
         membership_step(daemon->membership);
         retention_step(&daemon->retention, daemon);
-        joiner_on_tick(daemon->joiner);
+        doubt_on_tick(daemon->doubt);
         leaver_on_tick(daemon->leaver);
+    } else if (daemon->phase == DAEMON_DRAINING &&
+               now_ms > daemon->stopped_at_ms + HAND_OVER_AFTER_MS) {
+        on_drained(daemon);
     } else if (daemon->phase == DAEMON_HANDED_OVER &&
-               (daemon->call_count == 0 || now_ms > daemon->drain_until_ms)) {
+               (daemon->call_count == 0 || now_ms > daemon->stopped_at_ms + DRAIN_MS)) {
         close_parts(daemon);
     }
 }
@@ -120,19 +134,43 @@ static void close_handles(struct daemon *daemon)
     }
 }
 
-/* Consensus last: what the others wait for is answered by its closing. */
+static void on_worker_closed(void *context)
+{
+    struct daemon *daemon = context;
+    daemon->workers_open--;
+    if (daemon->workers_open == 0 && daemon->rpc_server != NULL) {
+        daemon->parts_open++;
+        rpc_server_close(daemon->rpc_server, on_part_closed, daemon);
+        daemon->rpc_server = NULL;
+    }
+}
+
+/*
+ * First what answers calls, all at once, for they wait for each other: consensus answers the
+ * proposals of the cloud, the joiner and the leaver, whose memory stays until the loop has ended.
+ * When all is answered the doors are closed, so that the answers still go out.
+ */
 static void close_parts(struct daemon *daemon)
 {
     daemon->phase = DAEMON_CLOSING;
-    cloud_on_follower(daemon->cloud);
-    daemon->parts_open += 4;
-    rpc_server_close(daemon->rpc_server, on_part_closed, daemon);
-    forwarder_close(daemon->forwarder, on_part_closed, daemon);
-    cloud_destroy(daemon->cloud, on_part_closed, daemon);
-    consensus_close(daemon->consensus, on_part_closed, daemon);
-    leaver_close(daemon->leaver);
-    joiner_close(daemon->joiner);
     close_handles(daemon);
+    joiner_stop(daemon->joiner);
+    leaver_stop(daemon->leaver);
+    doubt_destroy(daemon->doubt);
+    daemon->workers_open++; /* Until all have been asked to close. */
+    if (daemon->cloud != NULL) {
+        daemon->workers_open++;
+        cloud_destroy(daemon->cloud, on_worker_closed, daemon);
+    }
+    if (daemon->forwarder != NULL) {
+        daemon->workers_open++;
+        forwarder_close(daemon->forwarder, on_worker_closed, daemon);
+    }
+    if (daemon->consensus != NULL) {
+        daemon->workers_open++;
+        consensus_close(daemon->consensus, on_worker_closed, daemon);
+    }
+    on_worker_closed(daemon);
 }
 
 static void on_handed_over(struct membership_change *change, struct status status)
@@ -158,17 +196,18 @@ static void on_drained(void *context)
 
 void daemon_stop(struct daemon *daemon, bool restart, const char *reason)
 {
-    daemon->restart = daemon->restart || restart;
+    if (daemon->phase > DAEMON_RUNNING) {
+        daemon->restart = daemon->restart && restart; /* Who wants it to end for good prevails. */
+        return;
+    }
+    daemon->restart = restart;
     if (daemon->phase == DAEMON_STARTING) {
         daemon->stop_early = true;
         return;
     }
-    if (daemon->phase != DAEMON_RUNNING) {
-        return;
-    }
     log_event(LOG_LEVEL_NOTICE, restart ? "restarting" : "stopping", log_text("reason", reason));
     daemon->stopping = true;
-    daemon->drain_until_ms = clock_monotonic_ms() + DRAIN_MS;
+    daemon->stopped_at_ms = clock_monotonic_ms();
     rpc_server_drain(daemon->rpc_server);
     if (daemon->fatal) {
         daemon->phase = DAEMON_HANDED_OVER;
@@ -196,26 +235,6 @@ static void open_handles(struct daemon *daemon)
     (void)uv_signal_start(&daemon->signals[1], on_signal, SIGINT);
 }
 
-/* Undo what a failed start has made, in the opposite order. */
-static void abandon_start(struct daemon *daemon)
-{
-    if (daemon->consensus != NULL) {
-        daemon->parts_open++;
-        consensus_close(daemon->consensus, on_part_closed, daemon);
-    }
-    if (daemon->cloud != NULL) {
-        daemon->parts_open++;
-        cloud_destroy(daemon->cloud, on_part_closed, daemon);
-    }
-    if (daemon->forwarder != NULL) {
-        daemon->parts_open++;
-        forwarder_close(daemon->forwarder, on_part_closed, daemon);
-    }
-    leaver_close(daemon->leaver);
-    joiner_close(daemon->joiner);
-    close_handles(daemon);
-}
-
 static void release(struct daemon *daemon)
 {
     if (daemon->store != NULL) {
@@ -226,11 +245,13 @@ static void release(struct daemon *daemon)
         }
     }
     membership_destroy(daemon->membership);
+    joiner_destroy(daemon->joiner);
+    leaver_destroy(daemon->leaver);
     store_close(daemon->store);
     tls_context_destroy(daemon->tls_server);
     tls_context_destroy(daemon->tls_client);
     identity_release(&daemon->identity);
-    buffer_release(&daemon->scratch);
+    secret_wipe_buffer(&daemon->scratch);
 }
 
 int daemon_run(const struct config *config, bool *restart)
@@ -253,7 +274,7 @@ int daemon_run(const struct config *config, bool *restart)
         log_event(LOG_LEVEL_ERROR, "cannot start", log_text("reason", status.message),
                   log_text("code", status_name(status.code)));
         daemon->exit_code = status.code == STATUS_INVALID ? 78 : 1;
-        abandon_start(daemon);
+        close_parts(daemon);
     } else {
         daemon->phase = DAEMON_RUNNING;
         (void)uv_timer_start(&daemon->tick_timer, on_tick, DAEMON_TICK_MS, DAEMON_TICK_MS);
@@ -267,8 +288,11 @@ int daemon_run(const struct config *config, bool *restart)
         }
     }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert(daemon->calls == NULL && daemon->parts_open + daemon->workers_open == 0);
     release(daemon);
-    (void)uv_loop_close(&loop);
+    int busy = uv_loop_close(&loop);
+    assert(busy == 0); /* A handle left open would be one more at every restart. */
+    (void)busy;
     int exit_code = daemon->exit_code;
     *restart = daemon->restart && exit_code == 0;
     free(daemon);

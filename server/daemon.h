@@ -18,6 +18,7 @@
 #include "store/store.h"
 
 struct call;
+struct doubt;
 struct forwarder;
 struct joiner;
 struct leaver;
@@ -34,6 +35,8 @@ enum daemon_phase {
     DAEMON_CLOSING,
 };
 
+#define DAEMON_VOUCHED_MAX 8 /* Nodes that the state does not name and a member vouched for. */
+
 struct daemon {
     uv_loop_t *loop;
     enum daemon_phase phase;
@@ -48,11 +51,13 @@ struct daemon {
     struct forwarder *forwarder;
     struct membership *membership;
     struct joiner *joiner;
+    struct doubt *doubt;
     struct leaver *leaver;
     struct retention retention;
 
     struct call *calls; /* All that are not gone. */
     size_t call_count;
+    size_t calls_size;            /* Bytes of their params. */
     struct consensus_event event; /* The last one. */
     uint64_t started_at_ms;       /* Monotonic. */
     struct buffer scratch;        /* For encoding; empty between uses. */
@@ -66,10 +71,17 @@ struct daemon {
     bool stop_early; /* Asked to stop before it ran. */
     bool fatal;      /* Consensus or store failed: nothing to hand over. */
     bool restart;    /* Start again, in the lineage that CURRENT names. */
+    bool removed;    /* The cluster said so: it goes on without this node. */
+    bool initialise; /* The first entry is still to be written. */
     int exit_code;
-    unsigned parts_open; /* Being closed. */
-    uint64_t drain_until_ms;
+    unsigned parts_open;          /* Being closed. */
+    unsigned workers_open;        /* The same; they are first. */
+    uint64_t stopped_at_ms;       /* Monotonic: when it was asked to. */
+    uint64_t leaderless_since_ms; /* Monotonic; 0 while there is a leader. */
     struct membership_change hand_over;
+    uint64_t unknown_peer; /* Wants to talk to us, and nobody told us of it: to be asked about. */
+    uint64_t vouched[DAEMON_VOUCHED_MAX];
+    size_t vouched_count; /* Ever; the last ones are kept. */
 };
 
 #define DAEMON_TICK_MS 100
@@ -93,6 +105,11 @@ static inline bool daemon_leads(const struct daemon *daemon)
 {
     return daemon->event.role == CONSENSUS_LEADER && daemon->event.ready;
 }
+
+/* Is this the id of a node that may speak as a member? The state says, and before its first entries
+ * have arrived those who admitted this node. Of one that a lagging state does not name yet, another
+ * member is asked; the answer is no until it has come. */
+bool daemon_knows(struct daemon *daemon, uint64_t node_id);
 
 /* Why there is no leader to ask, in words: "no quorum: 1 of 3 voters reachable (b, c down)". */
 MUST_USE struct status daemon_no_leader(struct daemon *daemon);

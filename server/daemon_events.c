@@ -66,7 +66,11 @@ static struct status cloud_propose(void *context, const struct command *command,
 static struct status cloud_flush(void *context)
 {
     struct daemon *daemon = context;
-    return store_flush(daemon->store);
+    struct status status = store_flush(daemon->store);
+    if (failed(status)) {
+        daemon_on_fatal(daemon, wrap(status, "commit"));
+    }
+    return status;
 }
 
 static uint64_t cloud_now_ms(void *context)
@@ -85,17 +89,19 @@ const struct cloud_ops daemon_cloud_ops = {
 
 static void on_initialised(void *argument, struct status status, struct apply_outcome outcome)
 {
-    (void)argument;
+    struct daemon *daemon = argument;
     (void)outcome;
     if (failed(status)) {
-        log_event(LOG_LEVEL_WARNING, "the first entry was not written",
+        daemon->initialise = true;
+        log_event(LOG_LEVEL_WARNING, "the first entry was not written, will be tried again",
                   log_text("error", status.message));
     }
 }
 
 /* The first leader of a standalone node's log writes who it is. */
-static void initialise_if_empty(struct daemon *daemon)
+void daemon_initialise(struct daemon *daemon)
 {
+    daemon->initialise = false;
     struct arena arena = {0};
     struct cluster_view cluster;
     struct status status = store_cluster(daemon->store, &arena, &cluster);
@@ -145,10 +151,38 @@ static const char *role_name(enum consensus_role role)
     return "stopped";
 }
 
+/* The cloud's workers follow: what one term began, the next does not go on with. */
+static void follow_leadership(struct daemon *daemon, const struct consensus_event *before)
+{
+    bool led = before->role == CONSENSUS_LEADER && before->ready;
+    bool leads = daemon_leads(daemon) && daemon->phase <= DAEMON_RUNNING;
+    if (led && (!daemon_leads(daemon) || before->term != daemon->event.term)) {
+        cloud_on_follower(daemon->cloud);
+        led = false;
+    }
+    if (leads) {
+        cloud_on_leader(daemon->cloud, true);
+        if (!led) {
+            daemon_initialise(daemon);
+        }
+        daemon->applied = true;
+    }
+}
+
+static void note_leader(struct daemon *daemon)
+{
+    if (daemon->event.leader_id != 0) {
+        daemon->leaderless_since_ms = 0;
+        daemon->removed = false;
+    } else if (daemon->leaderless_since_ms == 0) {
+        daemon->leaderless_since_ms = clock_monotonic_ms();
+    }
+}
+
 void daemon_on_event(void *context, const struct consensus_event *event)
 {
     struct daemon *daemon = context;
-    bool led = daemon_leads(daemon);
+    const struct consensus_event before = daemon->event;
     struct arena arena = {0};
     daemon->event = *event;
     log_event(LOG_LEVEL_INFO, "consensus", log_text("role", role_name(event->role)),
@@ -156,13 +190,47 @@ void daemon_on_event(void *context, const struct consensus_event *event)
               log_slice("leader", daemon_name_of(daemon, &arena, event->leader_id)),
               log_text("ready", event->ready ? "yes" : "no"));
     arena_release(&arena);
-    if (daemon_leads(daemon)) {
-        cloud_on_leader(daemon->cloud, true);
-        if (!led) {
-            initialise_if_empty(daemon);
-        }
-        daemon->applied = true;
-    } else if (led) {
-        cloud_on_follower(daemon->cloud);
+    note_leader(daemon);
+    if (daemon->phase != DAEMON_CLOSING) { /* Then the cloud's workers are gone. */
+        follow_leadership(daemon, &before);
     }
+}
+
+/* ---- Who is a member ---- */
+
+static bool was_vouched_for(const struct daemon *daemon, uint64_t node_id)
+{
+    for (size_t i = 0; i < DAEMON_VOUCHED_MAX && i < daemon->vouched_count; i++) {
+        if (daemon->vouched[i] == node_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool admitted_us(const struct identity *identity, uint64_t node_id)
+{
+    for (size_t i = 0; i < identity->member_count; i++) {
+        if (identity->members[i] == node_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool daemon_knows(struct daemon *daemon, uint64_t node_id)
+{
+    struct arena arena = {0};
+    struct codec_list members = {0};
+    struct member member;
+    struct status status = store_member(daemon->store, &arena, node_id, &member);
+    bool known = !failed(status) && member.standing != STANDING_REMOVED;
+    if (status.code == STATUS_NOT_FOUND) {
+        status = store_members(daemon->store, &arena, &members);
+        known = was_vouched_for(daemon, node_id) ||
+                (!failed(status) && members.count == 0 && admitted_us(&daemon->identity, node_id));
+        daemon->unknown_peer = known ? daemon->unknown_peer : node_id;
+    }
+    arena_release(&arena);
+    return known;
 }

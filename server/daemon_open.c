@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/tls.h"
+#include "doubt.h"
 #include "file.h"
 #include "forward.h"
 #include "join.h"
@@ -143,6 +144,9 @@ static struct status open_workers(struct daemon *daemon)
     struct status status = membership_create(daemon, &daemon->membership);
     if (!failed(status)) {
         status = joiner_create(daemon, &daemon->joiner);
+    }
+    if (!failed(status)) {
+        status = doubt_create(daemon, &daemon->doubt);
     }
     if (!failed(status)) {
         status = leaver_create(daemon, &daemon->leaver);

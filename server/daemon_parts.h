@@ -14,6 +14,9 @@ extern const struct cloud_ops daemon_cloud_ops;
  * failure stays open; the caller undoes it. */
 MUST_USE struct status daemon_open(struct daemon *daemon);
 
+/* Write the first entry of a standalone node's log, if it is not there. */
+void daemon_initialise(struct daemon *daemon);
+
 /* Callbacks of consensus; the context is the daemon. */
 void daemon_on_event(void *context, const struct consensus_event *event);
 void daemon_on_fatal(void *context, struct status reason);

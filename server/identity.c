@@ -9,6 +9,7 @@
 #include "identity.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,6 +47,8 @@ struct identity_file {
     struct slice sealed_ca_key;
     struct slice previous;
     struct codec_list contacts;
+    struct slice members; /* 8 bytes each, big-endian. */
+    struct slice left;
 };
 
 static const struct codec_field identity_fields[] = {
@@ -60,8 +63,19 @@ static const struct codec_field identity_fields[] = {
     CODEC_OPTIONAL(struct identity_file, 9, sealed_ca_key, CODEC_BYTES, 16640),
     CODEC_OPTIONAL(struct identity_file, 10, previous, CODEC_TEXT, IDENTITY_LINEAGE_SIZE - 1),
     CODEC_OPTIONAL(struct identity_file, 11, contacts, CODEC_TEXTS, ASK_ADDRESSES_MAX),
+    CODEC_OPTIONAL(struct identity_file, 12, members, CODEC_BYTES,
+                   IDENTITY_MEMBERS_MAX * sizeof(uint64_t)),
+    CODEC_OPTIONAL(struct identity_file, 13, left, CODEC_TEXT, IDENTITY_LINEAGE_SIZE - 1),
 };
 static const struct codec identity_codec = CODEC(struct identity_file, "identity", identity_fields);
+
+/* A folder that a node lives in already. */
+static bool in_use(const char *data_directory)
+{
+    char path[IDENTITY_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
+    return access(path, F_OK) == 0;
+}
 
 static struct status read_root_secret(const char *data_directory, const char *configured,
                                       struct secret *out)
@@ -72,6 +86,10 @@ static struct status read_root_secret(const char *data_directory, const char *co
                    own ? "/root.secret" : "");
     struct buffer bytes = {0};
     struct status status = file_read(path, 4096, &bytes);
+    if (status.code == STATUS_NOT_FOUND && own && in_use(data_directory)) {
+        return fail(STATUS_INVALID, "%s is gone, and it seals this node's keys: give it back",
+                    path);
+    }
     if (status.code == STATUS_NOT_FOUND && own) {
         status = secret_reserve(out, ROOT_SECRET_SIZE);
         if (failed(status)) {
@@ -91,10 +109,7 @@ static struct status read_root_secret(const char *data_directory, const char *co
     if (!failed(status)) {
         status = secret_copy(out, buffer_slice(&bytes));
     }
-    if (bytes.data != NULL) {
-        secret_wipe(bytes.data, bytes.capacity);
-    }
-    buffer_release(&bytes);
+    secret_wipe_buffer(&bytes);
     return status;
 }
 
@@ -127,6 +142,17 @@ static struct status copy_buffer(struct slice bytes, struct buffer *out)
                                                       : fail(STATUS_NO_MEMORY, "copy identity");
 }
 
+static void take_members(struct slice bytes, struct identity *out)
+{
+    const uint8_t *at = bytes.data;
+    out->member_count = bytes.size / sizeof(uint64_t);
+    for (size_t i = 0; i < out->member_count; i++) {
+        uint64_t number;
+        memcpy(&number, at + i * sizeof number, sizeof number);
+        out->members[i] = be64toh(number);
+    }
+}
+
 static struct status take_file(const struct identity_file *file, const struct secret *root,
                                struct identity *out)
 {
@@ -134,7 +160,8 @@ static struct status take_file(const struct identity_file *file, const struct se
     out->key_epoch = file->key_epoch;
     out->bootstrap = file->bootstrap;
     if (!slice_to_text(file->cluster_id, out->cluster_id, sizeof out->cluster_id) ||
-        !slice_to_text(file->previous, out->previous, sizeof out->previous)) {
+        !slice_to_text(file->previous, out->previous, sizeof out->previous) ||
+        !slice_to_text(file->left, out->left, sizeof out->left)) {
         return fail(STATUS_CORRUPT, "the identity's names are not text");
     }
     const struct slice *contacts = file->contacts.items;
@@ -144,6 +171,7 @@ static struct status take_file(const struct identity_file *file, const struct se
         }
     }
     out->contacts.count = file->contacts.count;
+    take_members(file->members, out);
     struct status status = copy_buffer(file->ca_certificate, &out->ca_certificate);
     if (!failed(status)) {
         status = copy_buffer(file->certificate, &out->certificate);
@@ -197,6 +225,10 @@ static struct status encode_identity(const struct identity *identity, const stru
     for (size_t i = 0; i < identity->contacts.count; i++) {
         contacts[i] = slice_of(identity->contacts.texts[i]);
     }
+    uint64_t members[IDENTITY_MEMBERS_MAX];
+    for (size_t i = 0; i < identity->member_count; i++) {
+        members[i] = htobe64(identity->members[i]);
+    }
     if (!failed(status)) {
         const struct identity_file file = {
             .node_id = identity->node_id,
@@ -210,6 +242,8 @@ static struct status encode_identity(const struct identity *identity, const stru
             .sealed_ca_key = buffer_slice(&identity->sealed_ca_key),
             .previous = slice_of(identity->previous),
             .contacts = {.items = contacts, .count = identity->contacts.count},
+            .members = {.data = members, .size = identity->member_count * sizeof members[0]},
+            .left = slice_of(identity->left),
         };
         status = codec_encode(&identity_codec, CODEC_TAGS, &file, out);
     }
@@ -389,25 +423,6 @@ void identity_release(struct identity *identity)
     *identity = (struct identity){0};
 }
 
-struct status identity_stage(const char *data_directory, const char *root_secret_file,
-                             struct identity *staged)
-{
-    struct secret root = {0};
-    struct status status = read_root_secret(data_directory, root_secret_file, &root);
-    if (!failed(status)) {
-        status = write_lineage(data_directory, &root, staged);
-    }
-    secret_release(&root);
-    return failed(status) ? wrap(status, "stage a new lineage") : OK;
-}
-
-struct status identity_switch(const char *data_directory, const char *lineage)
-{
-    char path[IDENTITY_PATH_SIZE];
-    (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
-    return file_write(path, slice_of(lineage));
-}
-
 /* Its sealed keys go first: a removal that is cut short leaves no secret. */
 static struct status remove_lineage(const char *data_directory, const char *lineage)
 {
@@ -418,6 +433,32 @@ static struct status remove_lineage(const char *data_directory, const char *line
     }
     (void)snprintf(path, sizeof path, "%.400s/%.31s", data_directory, lineage);
     return file_remove_tree(path);
+}
+
+struct status identity_stage(const char *data_directory, const char *root_secret_file,
+                             struct identity *staged)
+{
+    struct secret root = {0};
+    struct status status = read_root_secret(data_directory, root_secret_file, &root);
+    if (!failed(status)) {
+        status = write_lineage(data_directory, &root, staged);
+    }
+    if (failed(status) && staged->lineage[0] != '\0') { /* A full disk is not to stay full of it. */
+        (void)remove_lineage(data_directory, staged->lineage);
+    }
+    secret_release(&root);
+    return failed(status) ? wrap(status, "stage a new lineage") : OK;
+}
+
+struct status identity_switch(const char *data_directory, const char *lineage)
+{
+    char path[IDENTITY_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%.400s/%.31s/identity", data_directory, lineage);
+    if (access(path, R_OK) != 0) {
+        return fail_errno(errno, "switch to %s", path);
+    }
+    (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
+    return file_write(path, slice_of(lineage));
 }
 
 static bool is_standalone(const char *data_directory, const char *lineage)
@@ -446,7 +487,8 @@ struct status identity_sweep(const char *data_directory, const struct identity *
     for (struct dirent *entry = readdir(folder); entry != NULL && !failed(status);
          entry = readdir(folder)) {
         if (!is_lineage(slice_of(entry->d_name)) || strcmp(entry->d_name, current->lineage) == 0 ||
-            is_standalone(data_directory, entry->d_name)) {
+            (strcmp(entry->d_name, current->left) != 0 &&
+             is_standalone(data_directory, entry->d_name))) {
             continue;
         }
         status = remove_lineage(data_directory, entry->d_name);

@@ -29,6 +29,7 @@
 
 #define IDENTITY_PATH_SIZE 512
 #define IDENTITY_LINEAGE_SIZE 32
+#define IDENTITY_MEMBERS_MAX 50
 
 struct identity {
     char lineage[IDENTITY_LINEAGE_SIZE]; /* Name of its folder. */
@@ -46,6 +47,10 @@ struct identity {
     char previous[IDENTITY_LINEAGE_SIZE]; /* Standalone lineage to return to if the join is undone;
                                              empty if there is none. */
     struct ask_addresses contacts;        /* Admin RPC addresses of the cluster that was joined. */
+    uint64_t members[IDENTITY_MEMBERS_MAX]; /* Who was in it then: believed until the first entries
+                                               tell who is. */
+    size_t member_count;
+    char left[IDENTITY_LINEAGE_SIZE]; /* Lineage of the cluster that was left, to be removed. */
 };
 
 /*
@@ -67,12 +72,13 @@ MUST_USE struct status identity_stage(const char *data_directory, const char *ro
 MUST_USE struct status identity_make_standalone(struct slice node_key, const char *node_name,
                                                 uint64_t now_ms, struct identity *out);
 
-/* Make a staged lineage the one in use, at the next start. */
+/* Make a staged lineage the one in use, at the next start. STATUS_NOT_FOUND, with nothing changed, if
+ * there is no whole one of that name. */
 MUST_USE struct status identity_switch(const char *data_directory, const char *lineage);
 
 /* Remove every lineage that is not in use and is not a standalone one of this node: what is left of
  * clusters it was in, and of joins that were not finished. Standalone ones stay, for they may hold
- * records that were never delivered. */
+ * records that were never delivered; one that grew into a cluster and was left does not. */
 MUST_USE struct status identity_sweep(const char *data_directory, const struct identity *current);
 
 #endif

@@ -7,8 +7,8 @@
  *      └────────────────────────┴──── UNLOCKING ◄───┘
  *
  *     IDLE ──cluster.join --check──► CHECKING ──► answered, IDLE; nothing is changed
- *     IDLE ──no member of the cluster that was joined, for long──► DOUBTING ──► IDLE, or restart
- *                                                                  in the lineage before
+ *
+ * After joiner_stop() whatever comes back changes the state and nothing else.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -29,28 +29,23 @@
 #include "daemon.h"
 #include "join_request.h"
 
-#define DOUBT_EVERY_MS 5000
-
 enum joiner_state {
     JOINER_IDLE,
     JOINER_LOCKING,
     JOINER_ASKING,
     JOINER_CHECKING,
     JOINER_UNLOCKING,
-    JOINER_DOUBTING,
     JOINER_STATE_COUNT,
 };
 
 #define TO(state) (1U << (state))
 
 static const unsigned joiner_moves[JOINER_STATE_COUNT] = {
-    [JOINER_IDLE] =
-        TO(JOINER_LOCKING) | TO(JOINER_CHECKING) | TO(JOINER_UNLOCKING) | TO(JOINER_DOUBTING),
+    [JOINER_IDLE] = TO(JOINER_LOCKING) | TO(JOINER_CHECKING) | TO(JOINER_UNLOCKING),
     [JOINER_LOCKING] = TO(JOINER_ASKING) | TO(JOINER_UNLOCKING) | TO(JOINER_IDLE),
     [JOINER_ASKING] = TO(JOINER_UNLOCKING) | TO(JOINER_IDLE),
     [JOINER_CHECKING] = TO(JOINER_IDLE),
     [JOINER_UNLOCKING] = TO(JOINER_IDLE),
-    [JOINER_DOUBTING] = TO(JOINER_IDLE),
 };
 
 #undef TO
@@ -63,7 +58,7 @@ struct joiner {
     struct admission own; /* For a check: what this node itself says. */
     struct tls_context *tls;
     struct ask *ask;
-    uint64_t next_doubt_ms; /* Monotonic. */
+    bool stopped;
 };
 
 static void become(struct joiner *joiner, enum joiner_state next)
@@ -94,8 +89,8 @@ static struct call *take_call(struct joiner *joiner)
 static void answer_failure(struct joiner *joiner, struct status status)
 {
     struct call *call = take_call(joiner);
-    log_event(LOG_LEVEL_NOTICE, "join failed", log_text("reason", status.message));
     if (call != NULL) {
+        log_event(LOG_LEVEL_NOTICE, "join failed", log_text("reason", status.message));
         call_fail(call, status);
         call_release(call);
     }
@@ -109,17 +104,20 @@ static void drop_connection(struct joiner *joiner)
     secret_wipe(&joiner->token, sizeof joiner->token);
 }
 
-void joiner_close(struct joiner *joiner)
+void joiner_stop(struct joiner *joiner)
 {
     if (joiner == NULL) {
         return;
     }
+    joiner->stopped = true;
     ask_cancel(joiner->ask);
-    if (joiner->call != NULL) {
-        answer_failure(joiner, fail(STATUS_UNKNOWN, "musterd stops; look at cluster status, then "
-                                                    "try again"));
-    }
+    answer_failure(joiner,
+                   fail(STATUS_UNKNOWN, "musterd stops; look at cluster status, then try again"));
     drop_connection(joiner);
+}
+
+void joiner_destroy(struct joiner *joiner)
+{
     free(joiner);
 }
 
@@ -211,7 +209,7 @@ static void on_admitted(void *context, struct status status, uint64_t error, str
     } else {
         struct call *call = take_call(joiner);
         if (call != NULL && error != 0) {
-            call_error(call, error, slice_of(status.message));
+            call_error(call, error, result);
             call_release(call);
         } else if (call != NULL) {
             call_fail(call, status);
@@ -221,29 +219,7 @@ static void on_admitted(void *context, struct status status, uint64_t error, str
         drop_connection(joiner);
         unlock(joiner);
     }
-    arena_release(&arena);
-}
-
-/* Both lists, each problem once. */
-static void merge_problems(const struct codec_list *own, const struct codec_list *theirs,
-                           struct arena *arena, struct codec_list *out)
-{
-    const struct codec_list *lists[] = {own, theirs};
-    struct rpc_problem *all = arena_alloc(arena, own->count + theirs->count, sizeof *all);
-    size_t count = 0;
-    for (size_t i = 0; all != NULL && i < 2; i++) {
-        const struct rpc_problem *problems = lists[i]->items;
-        for (size_t j = 0; j < lists[i]->count; j++) {
-            bool known = false;
-            for (size_t k = 0; k < count; k++) {
-                known = known || slice_equal(all[k].what, problems[j].what);
-            }
-            if (!known) {
-                all[count++] = problems[j];
-            }
-        }
-    }
-    *out = (struct codec_list){.items = all, .count = count};
+    arena_wipe(&arena);
 }
 
 static void on_checked(void *context, struct status status, uint64_t error, struct slice result)
@@ -258,22 +234,19 @@ static void on_checked(void *context, struct status status, uint64_t error, stru
     if (!failed(status)) {
         status = codec_decode(&rpc_admitted_codec, CODEC_NAMES, result, &arena, &admitted);
     }
-    struct codec_list own = {0};
-    if (!failed(status) && !admission_problems(&joiner->own, &arena, &own)) {
+    if (!failed(status) &&
+        !admission_merge(&joiner->own, &admitted.problems, &arena, &joined.problems)) {
         status = fail(STATUS_NO_MEMORY, "check a join");
     }
     if (failed(status) && error != 0) {
-        call_error(call, error, slice_of(status.message));
+        call_error(call, error, result);
     } else if (failed(status)) {
         call_fail(call, status);
     } else {
-        struct codec_list all = {0};
-        merge_problems(&own, &admitted.problems, &arena, &all);
         joined.cluster = admitted.cluster_name;
-        joined.problems = all;
         joined.message =
-            slice_of(all.count == 0 ? "this node can join; nothing was changed"
-                                    : "this node cannot join yet; nothing was changed");
+            slice_of(joined.problems.count == 0 ? "this node can join; nothing was changed"
+                                                : "this node cannot join yet; nothing was changed");
         call_reply(call, &joined);
     }
     arena_release(&arena);
@@ -288,9 +261,14 @@ static struct status ask_cluster(struct joiner *joiner, bool check)
         .verify = TLS_VERIFY_FINGERPRINT,
     };
     memcpy(options.ca_fingerprint, joiner->token.ca_fingerprint, sizeof options.ca_fingerprint);
-    struct ask_addresses addresses = {.count = joiner->token.address_count};
-    for (size_t i = 0; i < addresses.count; i++) {
-        (void)snprintf(addresses.texts[i], ASK_ADDRESS_SIZE, "%s", joiner->token.addresses[i]);
+    struct ask_question question = {
+        .addresses = {.count = joiner->token.address_count},
+        .done = check ? on_checked : on_admitted,
+        .context = joiner,
+    };
+    for (size_t i = 0; i < question.addresses.count; i++) {
+        (void)snprintf(question.addresses.texts[i], ASK_ADDRESS_SIZE, "%s",
+                       joiner->token.addresses[i]);
     }
     struct buffer request = {0};
     struct status status = tls_context_create(&options, &joiner->tls);
@@ -298,19 +276,19 @@ static struct status ask_cluster(struct joiner *joiner, bool check)
         status = join_request(joiner->daemon, &joiner->token, check, &request);
     }
     if (!failed(status)) {
-        status = ask_start(joiner->daemon->loop, joiner->tls, &addresses, buffer_slice(&request),
-                           check ? on_checked : on_admitted, joiner, &joiner->ask);
+        question.request = buffer_slice(&request);
+        status = ask_start(joiner->daemon->loop, joiner->tls, &question, &joiner->ask);
     }
-    if (request.data != NULL) {
-        secret_wipe(request.data, request.capacity);
-    }
-    buffer_release(&request);
+    secret_wipe_buffer(&request);
     return status;
 }
 
 static void on_locked(void *argument, struct status status, struct apply_outcome outcome)
 {
     struct joiner *joiner = argument;
+    if (joiner->stopped) { /* The next start unlocks. */
+        return;
+    }
     if (!failed(status) && outcome.refusal != REFUSAL_NONE) {
         struct call *call = take_call(joiner);
         if (call != NULL) {
@@ -367,25 +345,23 @@ static struct status begin_lock(struct joiner *joiner)
 void joiner_begin(struct joiner *joiner, struct call *call)
 {
     struct rpc_join join;
-    struct status status = OK;
     if (!call_params(call, &join)) {
         return;
     }
-    if (joiner->state != JOINER_IDLE) {
-        status = fail(STATUS_BUSY, "a join is under way on this node; ask again when it is over");
-    } else if (!daemon_leads(joiner->daemon)) {
-        status = daemon_no_leader(joiner->daemon);
-        if (joiner->daemon->identity.previous[0] != '\0') {
-            status = fail(STATUS_REFUSED, "this node is in a cluster already; `muster cluster "
-                                          "leave` makes it standalone");
-        }
-    }
-    if (!failed(status)) {
-        status = admission_of_self(joiner->daemon->store, &joiner->own);
+    struct status status = admission_of_self(joiner->daemon->store, &joiner->own);
+    if (joiner->daemon->identity.previous[0] != '\0') {
+        /* Though its entries may not be here yet. */
+        admission_add(&joiner->own, REFUSAL_ALREADY_MEMBER);
+        status = OK;
     }
     if (!failed(status) && joiner->own.count > 0 && !join.check) {
         refuse_all(call, &joiner->own); /* Before any question is asked of anyone. */
         return;
+    }
+    if (joiner->state != JOINER_IDLE) {
+        status = fail(STATUS_BUSY, "a join is under way on this node; ask again when it is over");
+    } else if (!failed(status) && !daemon_leads(joiner->daemon)) {
+        status = daemon_no_leader(joiner->daemon);
     }
     if (!failed(status)) {
         status = join_token_parse(join.token, &joiner->token);
@@ -394,9 +370,11 @@ void joiner_begin(struct joiner *joiner, struct call *call)
         joiner->call = call;
         call_hold(call);
         call->deadline_at_ms = clock_monotonic_ms() + RPC_DEADLINE_MAX_MS;
+        call->changing = !join.check;
         status = join.check ? begin_check(joiner) : begin_lock(joiner);
         if (failed(status)) {
             joiner->call = NULL;
+            drop_connection(joiner);
             call_fail(call, status);
             call_release(call);
         }
@@ -405,92 +383,23 @@ void joiner_begin(struct joiner *joiner, struct call *call)
     call_fail(call, status);
 }
 
-/* ---- In doubt: admitted, and nothing is heard ---- */
-
-static void on_standing(void *context, struct status status, uint64_t error, struct slice result)
-{
-    struct joiner *joiner = context;
-    struct daemon *daemon = joiner->daemon;
-    struct rpc_standing standing;
-    struct arena arena = {0};
-    (void)error;
-    joiner->ask = NULL;
-    become(joiner, JOINER_IDLE);
-    if (!failed(status)) {
-        status = codec_decode(&rpc_standing_codec, CODEC_NAMES, result, &arena, &standing);
-    }
-    bool forgotten = !failed(status) && (slice_equal(standing.standing, slice_of("none")) ||
-                                         slice_equal(standing.standing, slice_of("removed")));
-    arena_release(&arena);
-    if (!forgotten) {
-        return;
-    }
-    status = identity_switch(daemon->config.data_directory, daemon->identity.previous);
-    if (failed(status)) {
-        log_event(LOG_LEVEL_WARNING, "could not return to the standalone lineage",
-                  log_text("error", status.message));
-        return;
-    }
-    daemon_stop(daemon, true, "the cluster did not keep this node; it is standalone again");
-}
-
-static void doubt(struct joiner *joiner)
-{
-    struct daemon *daemon = joiner->daemon;
-    const struct rpc_node_id question = {.node_id = daemon->identity.node_id};
-    struct buffer request = {0};
-    if (!rpc_frame_begin_request(&request, 1, rpc_methods[RPC_CLUSTER_STANDING].name)) {
-        buffer_release(&request);
-        return;
-    }
-    struct status status = codec_encode(&rpc_node_id_codec, CODEC_NAMES, &question, &request);
-    become(joiner, JOINER_DOUBTING);
-    if (!failed(status)) {
-        status = ask_start(daemon->loop, daemon->tls_client, &daemon->identity.contacts,
-                           buffer_slice(&request), on_standing, joiner, &joiner->ask);
-    }
-    if (failed(status)) {
-        become(joiner, JOINER_IDLE);
-    }
-    buffer_release(&request);
-}
-
-static uint64_t own_standing(struct daemon *daemon)
+/* Left over from a join that a crash cut short: nothing was staged, so nothing was joined. */
+static bool is_locked_in_vain(const struct daemon *daemon)
 {
     struct arena arena = {0};
-    struct member member;
-    struct status status = store_member(daemon->store, &arena, daemon->identity.node_id, &member);
-    uint64_t standing = failed(status) ? 0 : member.standing;
+    struct cluster_view cluster;
+    bool locked = daemon->identity.bootstrap && daemon_leads(daemon) &&
+                  !failed(store_cluster(daemon->store, &arena, &cluster)) &&
+                  cluster.standing == STANDING_JOINING;
     arena_release(&arena);
-    return standing;
+    return locked;
 }
 
 void joiner_on_applied(struct joiner *joiner)
 {
-    struct daemon *daemon = joiner->daemon;
-    struct arena arena = {0};
-    struct cluster_view cluster;
-    /* Left over from a join that a crash cut short: nothing was staged, so nothing was joined. */
-    if (joiner->state == JOINER_IDLE && daemon->identity.bootstrap && daemon_leads(daemon) &&
-        !failed(store_cluster(daemon->store, &arena, &cluster)) &&
-        cluster.standing == STANDING_JOINING) {
+    if (joiner->state == JOINER_IDLE && is_locked_in_vain(joiner->daemon)) {
         unlock(joiner);
     }
-    arena_release(&arena);
-}
-
-void joiner_on_tick(struct joiner *joiner)
-{
-    struct daemon *daemon = joiner->daemon;
-    uint64_t now_ms = clock_monotonic_ms();
-    if (joiner->state != JOINER_IDLE || daemon->identity.previous[0] == '\0' ||
-        daemon->event.leader_id != 0 || now_ms < joiner->next_doubt_ms ||
-        now_ms < daemon->started_at_ms + daemon->config.join_timeout_s * 1000 ||
-        own_standing(daemon) == STANDING_MEMBER) {
-        return;
-    }
-    joiner->next_doubt_ms = now_ms + DOUBT_EVERY_MS;
-    doubt(joiner);
 }
 
 /* ---- Leaving ---- */
@@ -502,6 +411,7 @@ struct status joiner_become_standalone(struct joiner *joiner)
     struct status status = identity_make_standalone(secret_slice(&daemon->identity.node_key),
                                                     daemon->config.name, clock_now_ms(), &fresh);
     if (!failed(status)) {
+        (void)snprintf(fresh.left, sizeof fresh.left, "%s", daemon->identity.lineage);
         status = stage_and_switch(daemon, &fresh);
     }
     identity_release(&fresh);

@@ -6,7 +6,7 @@
  * asked to admit it, with a statement about that registration signed by its key. When it is
  * admitted a new lineage is staged and the daemon starts again in it. Whatever fails before that
  * unlocks the node and leaves nothing behind; the cluster forgets an admission that is not followed
- * up, and a node that finds itself forgotten returns to its own lineage.
+ * up (doubt.h: and the node finds out).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,15 +21,16 @@ struct joiner;
 
 MUST_USE struct status joiner_create(struct daemon *daemon, struct joiner **out);
 
-/* Give up what is under way; NULL is ignored. Before consensus is closed. */
-void joiner_close(struct joiner *joiner);
+/* Give up what is under way and answer who waits; NULL is ignored. What was proposed may still come
+ * back: joiner_destroy() only after consensus has closed. */
+void joiner_stop(struct joiner *joiner);
+void joiner_destroy(struct joiner *joiner);
 
 /* cluster.join: answers the call. */
 void joiner_begin(struct joiner *joiner, struct call *call);
 
-/* Called once a turn when something was applied, and regularly. */
+/* Called once a turn when something was applied. */
 void joiner_on_applied(struct joiner *joiner);
-void joiner_on_tick(struct joiner *joiner);
 
 /*
  * This node is no member any more: begin a fresh standalone lineage, wipe the secrets of the

@@ -69,7 +69,7 @@ static struct status take_contacts(const struct codec_list *members, const struc
 {
     const struct rpc_member *all = members->items;
     for (size_t i = 0; i < members->count && out->count < ASK_ADDRESSES_MAX; i++) {
-        if (all[i].rpc_address.size > 0 &&
+        if (all[i].rpc_address.size > 0 && !slice_equal(all[i].standing, slice_of("removed")) &&
             slice_to_text(all[i].rpc_address, out->texts[out->count], ASK_ADDRESS_SIZE)) {
             out->count++;
         }
@@ -107,6 +107,13 @@ struct status join_identity(struct daemon *daemon, const struct join_token *toke
     }
     if (!failed(status)) {
         status = take_contacts(&admitted->members, token, &staged->contacts);
+    }
+    const struct rpc_member *members = admitted->members.items;
+    for (size_t i = 0; i < admitted->members.count && staged->member_count < IDENTITY_MEMBERS_MAX;
+         i++) {
+        if (!slice_equal(members[i].standing, slice_of("removed"))) {
+            staged->members[staged->member_count++] = members[i].node_id;
+        }
     }
     staged->node_id = node_id;
     staged->key_epoch = admitted->key_epoch;

@@ -2,11 +2,13 @@
  * Leaving, step by step:
  *
  *     IDLE ──leads──► HANDING_OVER ──another leads──► WAITING ──leader known──► ASKING ──removed──► restart
- *      │                                                 ▲                        │
- *      ├──follows────────────────────────────────────────┘                        ├─refused─► IDLE
- *      └──is alone──► REMOVING ──applied──► restart                     WAITING ◄─┘ not the leader
+ *      │                                                 ▲  ▲                     ├─refused─► IDLE
+ *      ├──follows────────────────────────────────────────┘  └──── not the leader ─┤
+ *      ├──was removed──► restart                            └──── a member ──┐    │ it does not know us
+ *      └──is alone──► REMOVING ──applied──► restart     restart ◄──gone── CONFIRMING
  *
- * Asked twice, the cluster says that no such member is left, which is as good as "removed".
+ * A leader that does not know us may have removed us, or lag behind: what it says of our standing,
+ * which is linearizable, decides. After leaver_stop() whatever comes back changes nothing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -31,6 +33,7 @@ enum leaver_state {
     LEAVER_HANDING_OVER,
     LEAVER_WAITING,
     LEAVER_ASKING,
+    LEAVER_CONFIRMING,
     LEAVER_REMOVING,
     LEAVER_STATE_COUNT,
 };
@@ -40,8 +43,10 @@ enum leaver_state {
 static const unsigned leaver_moves[LEAVER_STATE_COUNT] = {
     [LEAVER_IDLE] = TO(LEAVER_HANDING_OVER) | TO(LEAVER_WAITING) | TO(LEAVER_REMOVING),
     [LEAVER_HANDING_OVER] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
-    [LEAVER_WAITING] = TO(LEAVER_ASKING) | TO(LEAVER_HANDING_OVER) | TO(LEAVER_IDLE),
+    [LEAVER_WAITING] =
+        TO(LEAVER_ASKING) | TO(LEAVER_CONFIRMING) | TO(LEAVER_HANDING_OVER) | TO(LEAVER_IDLE),
     [LEAVER_ASKING] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
+    [LEAVER_CONFIRMING] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
     [LEAVER_REMOVING] = TO(LEAVER_IDLE),
 };
 
@@ -52,6 +57,9 @@ struct leaver {
     enum leaver_state state;
     struct call *call; /* Held. */
     struct ask *ask;
+    uint64_t leader_id; /* Who is asked. */
+    bool unknown;       /* The leader does not know us: confirm that. */
+    bool stopped;
     struct membership_change change;
 };
 
@@ -86,17 +94,23 @@ static void give_up_status(struct leaver *leaver, struct status status)
     give_up(leaver, rpc_error_of_status(status.code), slice_of(status.message));
 }
 
-void leaver_close(struct leaver *leaver)
+void leaver_stop(struct leaver *leaver)
 {
     if (leaver == NULL) {
         return;
     }
+    leaver->stopped = true;
     ask_cancel(leaver->ask);
     if (leaver->call != NULL) {
         struct call *call = leaver->call;
+        leaver->call = NULL;
         call_fail(call, fail(STATUS_UNKNOWN, "musterd stops; look at cluster status, then again"));
         call_release(call);
     }
+}
+
+void leaver_destroy(struct leaver *leaver)
+{
     free(leaver);
 }
 
@@ -118,25 +132,54 @@ static void go(struct leaver *leaver)
 static void on_asked(void *context, struct status status, uint64_t error, struct slice result)
 {
     struct leaver *leaver = context;
-    (void)result;
     leaver->ask = NULL;
-    if (!failed(status) || error == RPC_NOT_FOUND || error == RPC_UNAUTHORIZED) {
-        go(leaver); /* Unauthorised: it does not know our certificate any more. */
-        return;
+    if (!failed(status)) {
+        go(leaver);
+    } else if (error == RPC_NOT_FOUND || error == RPC_UNAUTHORIZED ||
+               error == RPC_REFUSED + REFUSAL_MEMBER_UNKNOWN) {
+        leaver->unknown = true;
+        become(leaver, LEAVER_WAITING);
+    } else if (error >= RPC_REFUSED || error == RPC_INVALID || error == RPC_NO_QUORUM) {
+        give_up(leaver, error, result);
+    } else {
+        become(leaver, LEAVER_WAITING); /* Until the call's deadline. */
     }
-    if (error >= RPC_REFUSED || error == RPC_INVALID || error == RPC_NO_QUORUM) {
-        give_up(leaver, error, slice_of(status.message));
-        return;
+}
+
+static void on_confirmed(void *context, struct status status, uint64_t error, struct slice result)
+{
+    struct leaver *leaver = context;
+    struct rpc_standing answer = {0};
+    struct arena arena = {0};
+    (void)error;
+    leaver->ask = NULL;
+    leaver->unknown = false;
+    if (!failed(status)) {
+        status = codec_decode(&rpc_standing_codec, CODEC_NAMES, result, &arena, &answer);
     }
-    become(leaver, LEAVER_WAITING); /* Until the call's deadline. */
+    bool gone = !failed(status) && (slice_equal(answer.standing, slice_of("none")) ||
+                                    slice_equal(answer.standing, slice_of("removed")));
+    arena_release(&arena);
+    if (gone) {
+        go(leaver);
+    } else {
+        become(leaver, LEAVER_WAITING);
+    }
 }
 
 static struct status write_request(struct leaver *leaver, struct buffer *out)
 {
     const struct caller *caller = &leaver->call->caller;
-    const struct rpc_remove remove = {.name = slice_of(leaver->daemon->config.name)};
+    struct arena arena = {0};
+    struct member self;
     struct buffer params = {0};
-    struct status status = codec_encode(&rpc_remove_codec, CODEC_NAMES, &remove, &params);
+    /* The name by which the cluster knows this node, whatever its configuration says now. */
+    struct status status =
+        store_member(leaver->daemon->store, &arena, leaver->daemon->identity.node_id, &self);
+    if (!failed(status)) {
+        const struct rpc_remove remove = {.name = self.name};
+        status = codec_encode(&rpc_remove_codec, CODEC_NAMES, &remove, &params);
+    }
     if (!failed(status)) {
         const struct rpc_forward forward = {
             .method = slice_of(rpc_methods[RPC_CLUSTER_REMOVE].name),
@@ -152,7 +195,22 @@ static struct status write_request(struct leaver *leaver, struct buffer *out)
                      : fail(STATUS_NO_MEMORY, "ask to leave");
     }
     buffer_release(&params);
+    arena_release(&arena);
     return status;
+}
+
+static struct status write_question(const struct leaver *leaver, struct buffer *out)
+{
+    const struct rpc_node_id self = {.node_id = leaver->daemon->identity.node_id};
+    return rpc_frame_begin_request(out, 1, rpc_methods[RPC_CLUSTER_STANDING].name)
+               ? codec_encode(&rpc_node_id_codec, CODEC_NAMES, &self, out)
+               : fail(STATUS_NO_MEMORY, "ask to leave");
+}
+
+static bool believe_leader(void *context, uint64_t node_id)
+{
+    const struct leaver *leaver = context;
+    return node_id == leaver->leader_id;
 }
 
 static void ask_leader(struct leaver *leaver, uint64_t leader_id)
@@ -161,19 +219,31 @@ static void ask_leader(struct leaver *leaver, uint64_t leader_id)
     struct arena arena = {0};
     struct member member;
     struct buffer request = {0};
-    struct ask_addresses addresses = {.count = 1};
+    struct ask_question question = {
+        .addresses = {.count = 1},
+        .believe = believe_leader,
+        .done = leaver->unknown ? on_confirmed : on_asked,
+        .context = leaver,
+    };
     struct status status = store_member(daemon->store, &arena, leader_id, &member);
     if (!failed(status) &&
-        slice_to_text(member.rpc_address, addresses.texts[0], ASK_ADDRESS_SIZE)) {
-        status = write_request(leaver, &request);
+        !slice_to_text(member.rpc_address, question.addresses.texts[0], ASK_ADDRESS_SIZE)) {
+        status = fail(STATUS_UNREACHABLE, "the leader's address is not known");
     }
     if (!failed(status)) {
-        become(leaver, LEAVER_ASKING);
-        status = ask_start(daemon->loop, daemon->tls_client, &addresses, buffer_slice(&request),
-                           on_asked, leaver, &leaver->ask);
+        status =
+            leaver->unknown ? write_question(leaver, &request) : write_request(leaver, &request);
+    }
+    if (!failed(status)) {
+        leaver->leader_id = leader_id;
+        question.request = buffer_slice(&request);
+        status = ask_start(daemon->loop, daemon->tls_client, &question, &leaver->ask);
     }
     if (failed(status)) {
         give_up_status(leaver, status);
+    } else {
+        leaver->call->changing = true;
+        become(leaver, leaver->unknown ? LEAVER_CONFIRMING : LEAVER_ASKING);
     }
     buffer_release(&request);
     arena_release(&arena);
@@ -182,6 +252,9 @@ static void ask_leader(struct leaver *leaver, uint64_t leader_id)
 static void on_handed_over(struct membership_change *change, struct status status)
 {
     struct leaver *leaver = change->context;
+    if (leaver->stopped) {
+        return;
+    }
     if (failed(status)) {
         give_up_status(leaver, wrap(status, "let another node lead first"));
         return;
@@ -203,6 +276,9 @@ static void hand_over(struct leaver *leaver)
 static void on_self_removed(void *argument, struct status status, struct apply_outcome outcome)
 {
     struct leaver *leaver = argument;
+    if (leaver->stopped) {
+        return;
+    }
     if (!failed(status) && outcome.refusal == REFUSAL_NONE) {
         go(leaver);
     } else if (failed(status)) {
@@ -223,6 +299,7 @@ static void remove_self(struct leaver *leaver)
         .body.member_remove = {.node_id = leaver->daemon->identity.node_id},
     };
     become(leaver, LEAVER_REMOVING);
+    leaver->call->changing = true;
     struct status status = daemon_propose(leaver->daemon, &command, on_self_removed, leaver);
     if (failed(status)) {
         on_self_removed(leaver, status, (struct apply_outcome){0});
@@ -267,14 +344,18 @@ void leaver_begin(struct leaver *leaver, struct call *call)
         call_fail(call, status);
         return;
     }
-    if (!in_cluster) {
+    if (!in_cluster && leaver->daemon->identity.previous[0] == '\0') {
         call_refuse(call, REFUSAL_NOT_IN_CLUSTER);
         return;
     }
     leaver->call = call;
     call_hold(call);
     call->deadline_at_ms = clock_monotonic_ms() + LEAVE_DEADLINE_MS;
-    if (others == 0) {
+    leaver->unknown = false;
+    if (leaver->daemon->removed) {
+        become(leaver, LEAVER_WAITING);
+        go(leaver);
+    } else if (others == 0) {
         remove_self(leaver);
     } else if (leaver->daemon->event.role == CONSENSUS_LEADER) {
         hand_over(leaver);

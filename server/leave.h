@@ -15,8 +15,10 @@ struct leaver;
 
 MUST_USE struct status leaver_create(struct daemon *daemon, struct leaver **out);
 
-/* Give up what is under way; NULL is ignored. Before consensus is closed. */
-void leaver_close(struct leaver *leaver);
+/* Give up what is under way and answer who waits; NULL is ignored. What was proposed may still come
+ * back: leaver_destroy() only after consensus has closed. */
+void leaver_stop(struct leaver *leaver);
+void leaver_destroy(struct leaver *leaver);
 
 /* cluster.leave: answers the call. */
 void leaver_begin(struct leaver *leaver, struct call *call);

@@ -128,20 +128,9 @@ static struct status machine_address_of(void *context, uint64_t node_id,
     return status;
 }
 
-/* Before the first entries have arrived nobody is known, and the certificate alone counts. */
 static bool machine_peer_allowed(void *context, uint64_t node_id)
 {
-    struct daemon *daemon = context;
-    struct arena arena = {0};
-    struct codec_list members;
-    struct member member;
-    struct status status = store_member(daemon->store, &arena, node_id, &member);
-    bool allowed = !failed(status) && member.standing != STANDING_REMOVED;
-    if (status.code == STATUS_NOT_FOUND) {
-        allowed = !failed(store_members(daemon->store, &arena, &members)) && members.count == 0;
-    }
-    arena_release(&arena);
-    return allowed;
+    return daemon_knows(context, node_id);
 }
 
 struct machine machine_of(struct daemon *daemon)

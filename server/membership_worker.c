@@ -99,13 +99,21 @@ static struct membership_action decide_joining(const struct membership_view *vie
     return action_of(MEMBERSHIP_NOTHING, 0);
 }
 
+/* Admitted, and not heard in all the time it had. One that is still fetching the state is not lost. */
+static bool never_came(const struct membership_view *view, const struct member *member)
+{
+    const struct consensus_member *node = in_raft(view, member->node_id);
+    return member->standing == STANDING_JOINING &&
+           view->now_ms > member->since_ms + view->join_timeout_ms &&
+           (node == NULL || !node->connected || !is_alive(view, node));
+}
+
 static struct membership_action decide_arrivals(const struct membership_view *view)
 {
     for (size_t i = 0; i < view->member_count; i++) {
         const struct member *member = &view->members[i];
         struct membership_action action = action_of(MEMBERSHIP_NOTHING, 0);
-        if (member->standing == STANDING_JOINING &&
-            view->now_ms > member->since_ms + view->join_timeout_ms) {
+        if (never_came(view, member)) {
             return action_of(MEMBERSHIP_ROLL_BACK, member->node_id);
         }
         if (member->standing == STANDING_JOINING || member->standing == STANDING_MEMBER) {

@@ -37,7 +37,10 @@ static bool is(struct slice text, const char *word)
 static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
                            const struct rpc_cluster_status *view)
 {
-    if (view->leader.size == 0 || !view->quorum) {
+    if (daemon->removed) {
+        add(list, slice_of("the cluster has removed this node"),
+            "`muster cluster leave` makes it standalone.");
+    } else if (view->leader.size == 0 || !view->quorum) {
         struct status status = daemon_no_leader(daemon);
         add(list, view_text(list->arena, "%s", status.message),
             "Bring the nodes that are down back, or their network; writes are refused until then.");
@@ -163,6 +166,11 @@ struct status daemon_no_leader(struct daemon *daemon)
     if (raft == NULL) {
         return fail(STATUS_NO_MEMORY, "find the leader");
     }
+    if (daemon->removed) {
+        arena_release(&arena);
+        return fail(STATUS_REFUSED, "the cluster has removed this node\n`muster cluster leave` "
+                                    "makes it standalone");
+    }
     consensus_status(daemon->consensus, raft);
     bool leads = raft->event.role == CONSENSUS_LEADER;
     for (size_t i = 0; i < raft->member_count; i++) {
@@ -184,6 +192,10 @@ struct status daemon_no_leader(struct daemon *daemon)
     if (voters > 0 && reached <= voters / 2) {
         return fail(STATUS_NO_QUORUM, "no quorum: %u of %u voters reachable (%s down)", reached,
                     voters, down);
+    }
+    if (voters == 0) {
+        return fail(STATUS_NO_QUORUM, "this node has not heard from its cluster yet; nothing was "
+                                      "changed, ask again");
     }
     return fail(STATUS_NO_QUORUM, "no leader at the moment: an election is under way; nothing was "
                                   "changed, ask again");

@@ -214,7 +214,7 @@ struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stal
     struct member own;
     if (!failed(store_member(daemon->store, arena, daemon->identity.node_id, &own)) &&
         cluster.name.size > 0) {
-        standing = own.standing;
+        standing = daemon->removed ? (uint64_t)STANDING_REMOVED : own.standing;
     }
     *out = (struct rpc_cluster_status){
         .cluster_id = slice_of(daemon->identity.cluster_id),

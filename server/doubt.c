@@ -1,0 +1,192 @@
+/*
+ * Doubt: asking the members for a standing, one question at a time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "doubt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ask.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "client/rpc_frame.h"
+#include "daemon.h"
+
+#define DOUBT_EVERY_MS 5000
+#define VOUCH_EVERY_MS 500
+#define DOUBT_AFTER_TIMEOUTS 10 /* Election time-outs without a leader, for a member. */
+
+struct doubt {
+    struct daemon *daemon;
+    struct ask *ask;      /* Under way, or NULL. */
+    bool vouching;        /* About a peer, not this node. */
+    uint64_t about_id;    /* Node id. */
+    uint64_t next_ask_ms; /* Monotonic. */
+};
+
+struct status doubt_create(struct daemon *daemon, struct doubt **out)
+{
+    struct doubt *doubt = calloc(1, sizeof *doubt);
+    if (doubt == NULL) {
+        return fail(STATUS_NO_MEMORY, "start the doubt");
+    }
+    doubt->daemon = daemon;
+    *out = doubt;
+    return OK;
+}
+
+void doubt_destroy(struct doubt *doubt)
+{
+    if (doubt != NULL) {
+        ask_cancel(doubt->ask);
+        free(doubt);
+    }
+}
+
+static uint64_t own_standing(struct daemon *daemon)
+{
+    struct arena arena = {0};
+    struct member member;
+    struct status status = store_member(daemon->store, &arena, daemon->identity.node_id, &member);
+    uint64_t standing = failed(status) ? 0 : member.standing;
+    arena_release(&arena);
+    return standing;
+}
+
+static void on_forgotten(struct doubt *doubt)
+{
+    struct daemon *daemon = doubt->daemon;
+    if (own_standing(daemon) == STANDING_MEMBER || daemon->identity.previous[0] == '\0') {
+        daemon->removed = true;
+        log_event(LOG_LEVEL_WARNING, "the cluster has removed this node",
+                  log_text("remedy", "`muster cluster leave` makes it standalone"));
+        return;
+    }
+    struct status status =
+        identity_switch(daemon->config.data_directory, daemon->identity.previous);
+    if (failed(status)) {
+        log_event(LOG_LEVEL_WARNING, "could not return to the standalone lineage",
+                  log_text("error", status.message));
+        return;
+    }
+    daemon_stop(daemon, true, "the cluster did not keep this node; it is standalone again");
+}
+
+static void on_standing(void *context, struct status status, uint64_t error, struct slice result)
+{
+    struct doubt *doubt = context;
+    struct daemon *daemon = doubt->daemon;
+    struct rpc_standing answer = {0};
+    struct arena arena = {0};
+    bool vouching = doubt->vouching;
+    (void)error;
+    doubt->ask = NULL;
+    if (!failed(status)) {
+        status = codec_decode(&rpc_standing_codec, CODEC_NAMES, result, &arena, &answer);
+    }
+    bool gone = slice_equal(answer.standing, slice_of("none")) ||
+                slice_equal(answer.standing, slice_of("removed"));
+    bool present = slice_equal(answer.standing, slice_of("member")) ||
+                   slice_equal(answer.standing, slice_of("joining"));
+    arena_release(&arena);
+    if (failed(status)) {
+        return;
+    }
+    if (vouching && present) {
+        daemon->vouched[daemon->vouched_count++ % DAEMON_VOUCHED_MAX] = doubt->about_id;
+    } else if (!vouching && gone && daemon->event.leader_id == 0) {
+        on_forgotten(doubt);
+    }
+}
+
+static bool believe_member(void *context, uint64_t node_id)
+{
+    struct doubt *doubt = context;
+    return daemon_knows(doubt->daemon, node_id);
+}
+
+/* Whom to ask: the members that the state names, then those who admitted this node. */
+static void list_contacts(struct daemon *daemon, struct ask_addresses *out)
+{
+    struct arena arena = {0};
+    struct codec_list members = {0};
+    const struct ask_addresses *contacts = &daemon->identity.contacts;
+    if (failed(store_members(daemon->store, &arena, &members))) {
+        members.count = 0;
+    }
+    const struct member *all = members.items;
+    for (size_t i = 0; i < members.count && out->count < ASK_ADDRESSES_MAX; i++) {
+        if (all[i].node_id != daemon->identity.node_id && all[i].standing != STANDING_REMOVED &&
+            slice_to_text(all[i].rpc_address, out->texts[out->count], ASK_ADDRESS_SIZE)) {
+            out->count++;
+        }
+    }
+    for (size_t i = 0; i < contacts->count && out->count < ASK_ADDRESSES_MAX; i++) {
+        memcpy(out->texts[out->count++], contacts->texts[i], ASK_ADDRESS_SIZE);
+    }
+    arena_release(&arena);
+}
+
+static void ask_standing(struct doubt *doubt, bool vouching, uint64_t node_id)
+{
+    struct daemon *daemon = doubt->daemon;
+    const struct rpc_node_id about = {.node_id = node_id};
+    struct ask_question question = {
+        .believe = believe_member,
+        .done = on_standing,
+        .context = doubt,
+    };
+    struct buffer request = {0};
+    list_contacts(daemon, &question.addresses);
+    struct status status =
+        rpc_frame_begin_request(&request, 1, rpc_methods[RPC_CLUSTER_STANDING].name)
+            ? codec_encode(&rpc_node_id_codec, CODEC_NAMES, &about, &request)
+            : fail(STATUS_NO_MEMORY, "ask for a standing");
+    doubt->vouching = vouching;
+    doubt->about_id = node_id;
+    if (!failed(status)) {
+        question.request = buffer_slice(&request);
+        status = ask_start(daemon->loop, daemon->tls_client, &question, &doubt->ask);
+    }
+    if (failed(status)) {
+        doubt->ask = NULL; /* Asked again in time. */
+    }
+    buffer_release(&request);
+}
+
+/* Has this node, which once was admitted, reason to ask whether it still is a member? */
+static bool doubts_itself(struct daemon *daemon, uint64_t now_ms)
+{
+    uint64_t standing = own_standing(daemon);
+    if (daemon->event.leader_id != 0 || daemon->leaderless_since_ms == 0 || daemon->removed) {
+        return false;
+    }
+    if (standing == STANDING_MEMBER) {
+        return now_ms > daemon->leaderless_since_ms +
+                            DOUBT_AFTER_TIMEOUTS * daemon->config.election_timeout_ms;
+    }
+    return daemon->identity.previous[0] != '\0' &&
+           now_ms > daemon->started_at_ms + daemon->config.join_timeout_s * 1000;
+}
+
+void doubt_on_tick(struct doubt *doubt)
+{
+    struct daemon *daemon = doubt->daemon;
+    uint64_t now_ms = clock_monotonic_ms();
+    if (doubt->ask != NULL || now_ms < doubt->next_ask_ms) {
+        return;
+    }
+    uint64_t unknown = daemon->unknown_peer;
+    daemon->unknown_peer = 0;
+    if (unknown != 0) {
+        doubt->next_ask_ms = now_ms + VOUCH_EVERY_MS;
+        ask_standing(doubt, true, unknown);
+    } else if (daemon->event.leader_id == 0 && own_standing(daemon) == STANDING_REMOVED) {
+        daemon->removed = true; /* Its own state says so: nobody need be asked. */
+    } else if (doubts_itself(daemon, now_ms)) {
+        doubt->next_ask_ms = now_ms + DOUBT_EVERY_MS;
+        ask_standing(doubt, false, daemon->identity.node_id);
+    }
+}
