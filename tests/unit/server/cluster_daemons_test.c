@@ -1,0 +1,289 @@
+/*
+ * Three daemons that join, pass calls on, lose a member and let one go: the ways on which the joiner,
+ * the leaver, the forwarder and the doubt meet the cluster.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon_harness.h"
+
+#define WAIT_MS 30000
+
+static struct daemon_harness nodes[3];
+
+static uint64_t ask(size_t node, enum rpc_method method, const void *params, struct arena *arena,
+                    void *result, struct connection_error *error)
+{
+    const struct connection_request request = {.method = method, .params = params};
+    return daemon_harness_ask(&nodes[node], &request, arena, result, error);
+}
+
+/* As the node itself sees it, whoever leads; false when it does not answer. */
+static bool status_of(size_t node, struct arena *arena, struct rpc_cluster_status *out)
+{
+    const struct connection_request request = {
+        .method = RPC_CLUSTER_STATUS, .params = &(struct rpc_empty){0}, .options.stale = true};
+    return daemon_harness_ask(&nodes[node], &request, arena, out, NULL) == 0;
+}
+
+/* Wait until the node's standing is this one, and a leader is known or is not. */
+static void await_standing(size_t node, const char *standing, bool leader)
+{
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    bool reached = false;
+    char seen[64] = "";
+    while (!reached && daemon_harness_now_ms() < deadline_ms) {
+        struct arena arena = {0};
+        struct rpc_cluster_status status;
+        if (status_of(node, &arena, &status)) {
+            reached = slice_equal(status.standing, slice_of(standing)) &&
+                      (status.leader.size > 0) == leader;
+            (void)slice_to_text(status.standing, seen, sizeof seen);
+        }
+        arena_release(&arena);
+        (void)poll(NULL, 0, 20);
+    }
+    if (!reached) {
+        (void)fprintf(stderr, "node %zu is %s\n", node, seen);
+    }
+    CHECK(reached);
+}
+
+static size_t index_of(struct slice name)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if (slice_equal(name, slice_of(nodes[i].config.name))) {
+            return i;
+        }
+    }
+    return 3;
+}
+
+static size_t leader_by(size_t node)
+{
+    size_t leader = 3;
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    while (leader == 3 && daemon_harness_now_ms() < deadline_ms) {
+        struct arena arena = {0};
+        struct rpc_cluster_status status;
+        leader = status_of(node, &arena, &status) ? index_of(status.leader) : 3;
+        arena_release(&arena);
+        (void)poll(NULL, 0, 20);
+    }
+    CHECK(leader < 3);
+    return leader;
+}
+
+/* Wait until so many vote, as the leader sees it. */
+static void await_voters(size_t node, size_t wanted)
+{
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    size_t voters = 0;
+    while (voters != wanted && daemon_harness_now_ms() < deadline_ms) {
+        struct arena arena = {0};
+        struct rpc_members members = {0};
+        voters = 0;
+        if (ask(node, RPC_CLUSTER_MEMBERS, &(struct rpc_empty){0}, &arena, &members, NULL) == 0) {
+            const struct rpc_member *all = members.members.items;
+            for (size_t i = 0; i < members.members.count; i++) {
+                voters += slice_equal(all[i].role, slice_of("voter"));
+            }
+        }
+        arena_release(&arena);
+        (void)poll(NULL, 0, 20);
+    }
+    CHECK_U64(voters, wanted);
+}
+
+static void join(size_t node)
+{
+    struct arena arena = {0};
+    struct rpc_token_created created = {0};
+    struct rpc_joined joined = {0};
+    struct connection_error error = {0};
+    CHECK_U64(
+        ask(0, RPC_CLUSTER_TOKEN_CREATE, &(struct rpc_token_create){0}, &arena, &created, &error),
+        0);
+    const struct rpc_join params = {.token = created.token};
+    if (ask(node, RPC_CLUSTER_JOIN, &params, &arena, &joined, &error) != 0) {
+        (void)fprintf(stderr, "join: %s\n", error.message);
+    }
+    CHECK_U64(error.code, 0);
+    arena_release(&arena);
+    await_standing(node, "member", true);
+}
+
+static int set_up(void **state)
+{
+    static const char *const names[3] = {"a", "b", "c"};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        daemon_harness_make(&nodes[i], names[i]);
+        CHECK_OK(config_set(&nodes[i].config, "join_timeout_s", "10"));
+        daemon_harness_start(&nodes[i]);
+    }
+    const struct rpc_cluster_init init = {.name = slice_of("test")};
+    struct connection_error error = {0};
+    CHECK_U64(ask(0, RPC_CLUSTER_INIT, &init, NULL, NULL, &error), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        if (nodes[i].pid != 0) {
+            CHECK_U64((uint64_t)daemon_harness_stop(&nodes[i]), 0);
+        }
+        daemon_harness_release(&nodes[i]);
+    }
+    return 0;
+}
+
+/* ---- */
+
+/* A bad token leaves nothing behind: the same node joins after it. */
+static void test_join(void **state)
+{
+    static const char wrong[] = "muster1.AAAA";
+    const struct rpc_join params = {.token = slice_of(wrong)};
+    struct connection_error error = {0};
+    (void)state;
+    CHECK_U64(ask(1, RPC_CLUSTER_JOIN, &params, NULL, NULL, &error), RPC_INVALID);
+    await_standing(1, "standalone", true);
+    join(1);
+    join(2);
+    await_voters(0, 3);
+    /* Who is in is told so, with the remedy, and not that an election is under way. */
+    CHECK(ask(2, RPC_CLUSTER_JOIN, &params, NULL, NULL, &error) > RPC_REFUSED);
+    CHECK(strstr(error.message, "[already_member]") != NULL);
+}
+
+/* A follower passes on; the answer, the refusal and the audit are as if the leader had been asked,
+ * and R6 goes by the node that was asked. */
+static void test_forward(void **state)
+{
+    struct arena arena = {0};
+    struct connection_error error = {0};
+    struct rpc_done done = {0};
+    size_t follower = (leader_by(0) + 1) % 3;
+    size_t other = (leader_by(0) + 2) % 3;
+    (void)state;
+    CHECK_U64(ask(follower, RPC_EXPORT_RESUME, &(struct rpc_empty){0}, &arena, &done, &error), 0);
+    const struct rpc_register elsewhere = {
+        .token = slice_of("0123456789abcdef0123456789abcdef"),
+        .machine = slice_of(nodes[other].config.name),
+    };
+    CHECK_U64(ask(follower, RPC_REGISTRATION_REGISTER, &elsewhere, NULL, NULL, &error),
+              RPC_REFUSED);
+    CHECK(strstr(error.message, "you are connected to") != NULL);
+    const struct rpc_register here = {
+        .token = slice_of("0123456789abcdef0123456789abcdef"),
+        .machine = slice_of(nodes[follower].config.name),
+    };
+    CHECK(ask(follower, RPC_REGISTRATION_REGISTER, &here, NULL, NULL, &error) > RPC_REFUSED);
+    CHECK(strstr(error.message, "you are connected to") == NULL); /* Not enabled. */
+    arena_release(&arena);
+}
+
+/* A deadline that was given to a follower holds on the leader: stopped, it answers nothing, and the
+ * follower says what it knows when the time is up. */
+static void test_forward_to_silent_leader(void **state)
+{
+    struct connection_error error = {0};
+    size_t leader = leader_by(0);
+    size_t follower = (leader + 1) % 3;
+    const struct connection_request change = {
+        .method = RPC_EXPORT_RESUME, .params = &(struct rpc_empty){0}, .options.deadline_ms = 300};
+    (void)state;
+    CHECK_U64(daemon_harness_ask(&nodes[follower], &change, NULL, NULL, &error), 0);
+    (void)kill(nodes[leader].pid, SIGSTOP);
+    uint64_t start_ms = daemon_harness_now_ms();
+    CHECK_U64(daemon_harness_ask(&nodes[follower], &change, NULL, NULL, &error),
+              RPC_OUTCOME_UNKNOWN);
+    CHECK(daemon_harness_now_ms() - start_ms < 2000);
+    (void)kill(nodes[leader].pid, SIGCONT);
+    (void)leader_by(follower);
+}
+
+/* A leader that is told to stop lets another lead within a second. */
+static void test_stop_hands_over(void **state)
+{
+    size_t leader = leader_by(0);
+    size_t follower = (leader + 1) % 3;
+    (void)state;
+    (void)kill(nodes[leader].pid, SIGTERM);
+    uint64_t start_ms = daemon_harness_now_ms();
+    while (leader_by(follower) == leader) {
+        CHECK(daemon_harness_now_ms() - start_ms < 2000);
+        (void)poll(NULL, 0, 5);
+    }
+    (void)fprintf(stderr, "another led after %llu ms\n",
+                  (unsigned long long)(daemon_harness_now_ms() - start_ms));
+    CHECK_U64((uint64_t)daemon_harness_await_end(&nodes[leader]), 0);
+    daemon_harness_start(&nodes[leader]);
+    await_standing(leader, "member", true);
+}
+
+/* A node that is down when it is removed finds out, says so, and can leave. */
+static void test_removed_finds_out(void **state)
+{
+    struct arena arena = {0};
+    struct rpc_done done = {0};
+    struct connection_error error = {0};
+    size_t gone = (leader_by(0) + 1) % 3;
+    size_t stays = (gone + 1) % 3;
+    (void)state;
+    CHECK_U64((uint64_t)daemon_harness_stop(&nodes[gone]), 0);
+    const struct rpc_remove remove = {.name = slice_of(nodes[gone].config.name), .force = true};
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    while (ask(leader_by(stays), RPC_CLUSTER_REMOVE, &remove, &arena, &done, &error) != 0) {
+        CHECK(daemon_harness_now_ms() < deadline_ms);
+        (void)poll(NULL, 0, 50);
+    }
+    daemon_harness_start(&nodes[gone]);
+    await_standing(gone, "removed", false);
+    CHECK_U64(ask(gone, RPC_EXPORT_RESUME, &(struct rpc_empty){0}, &arena, &done, &error),
+              RPC_REFUSED);
+    CHECK(strstr(error.message, "cluster leave") != NULL);
+    CHECK_U64(ask(gone, RPC_CLUSTER_LEAVE, &(struct rpc_empty){0}, &arena, &done, &error), 0);
+    await_standing(gone, "standalone", true);
+    if (gone != 0) {
+        join(gone);
+    }
+    arena_release(&arena);
+}
+
+/* The founder leaves while it leads: another leads first; what it led stays with the cluster. */
+static void test_leave(void **state)
+{
+    struct arena arena = {0};
+    struct rpc_done done = {0};
+    struct connection_error error = {0};
+    size_t leader = leader_by(1);
+    (void)state;
+    if (ask(leader, RPC_CLUSTER_LEAVE, &(struct rpc_empty){0}, &arena, &done, &error) != 0) {
+        (void)fprintf(stderr, "leave: %s\n", error.message);
+    }
+    CHECK_U64(error.code, 0);
+    await_standing(leader, "standalone", true);
+    await_standing((leader + 1) % 3, "member", true);
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_forward_to_silent_leader),
+        cmocka_unit_test(test_stop_hands_over),
+        cmocka_unit_test(test_removed_finds_out),
+        cmocka_unit_test(test_leave),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
