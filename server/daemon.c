@@ -254,6 +254,27 @@ static void release(struct daemon *daemon)
     secret_wipe_buffer(&daemon->scratch);
 }
 
+static void start(struct daemon *daemon)
+{
+    struct status status = daemon_open(daemon);
+    if (failed(status)) {
+        log_event(LOG_LEVEL_ERROR, "cannot start", log_text("reason", status.message),
+                  log_text("code", status_name(status.code)));
+        daemon->exit_code = status.code == STATUS_INVALID ? 78 : 1;
+        close_parts(daemon);
+        return;
+    }
+    daemon->phase = DAEMON_RUNNING;
+    (void)uv_timer_start(&daemon->tick_timer, on_tick, DAEMON_TICK_MS, DAEMON_TICK_MS);
+    (void)uv_check_start(&daemon->applied_check, on_check);
+    log_event(LOG_LEVEL_NOTICE, "started", log_text("name", daemon->config.name),
+              log_text("version", MUSTER_VERSION), log_text("lineage", daemon->identity.lineage),
+              log_text("cluster", daemon->identity.cluster_id));
+    if (daemon->stop_early) {
+        daemon_stop(daemon, daemon->restart, "asked while starting");
+    }
+}
+
 int daemon_run(const struct config *config, bool *restart)
 {
     uv_loop_t loop;
@@ -269,24 +290,7 @@ int daemon_run(const struct config *config, bool *restart)
     daemon->config = *config;
     daemon->started_at_ms = clock_monotonic_ms();
     open_handles(daemon);
-    struct status status = daemon_open(daemon);
-    if (failed(status)) {
-        log_event(LOG_LEVEL_ERROR, "cannot start", log_text("reason", status.message),
-                  log_text("code", status_name(status.code)));
-        daemon->exit_code = status.code == STATUS_INVALID ? 78 : 1;
-        close_parts(daemon);
-    } else {
-        daemon->phase = DAEMON_RUNNING;
-        (void)uv_timer_start(&daemon->tick_timer, on_tick, DAEMON_TICK_MS, DAEMON_TICK_MS);
-        (void)uv_check_start(&daemon->applied_check, on_check);
-        log_event(LOG_LEVEL_NOTICE, "started", log_text("name", config->name),
-                  log_text("version", MUSTER_VERSION),
-                  log_text("lineage", daemon->identity.lineage),
-                  log_text("cluster", daemon->identity.cluster_id));
-        if (daemon->stop_early) {
-            daemon_stop(daemon, daemon->restart, "asked while starting");
-        }
-    }
+    start(daemon);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     assert(daemon->calls == NULL && daemon->parts_open + daemon->workers_open == 0);
     release(daemon);

@@ -14,6 +14,6 @@
 struct call;
 
 /* Start answering; gives up the hold that call_begin() took. */
-void dispatch(struct call *call, struct slice method);
+void dispatch(struct call *call, struct slice name);
 
 #endif
