@@ -505,7 +505,8 @@ static void test_stop_under_load(void **state)
     CHECK(raw_exchange(fds[3], (struct slice){0}, 1, &in, &errors) >= 1);
     uint64_t start_ms = daemon_harness_now_ms();
     CHECK_U64((uint64_t)daemon_harness_stop(&node), 0);
-    CHECK(daemon_harness_now_ms() - start_ms < 9000);
+    /* Clients that do not read hold it for 5 s at most; the rest is for a busy machine. */
+    CHECK(daemon_harness_now_ms() - start_ms < 18000);
     for (size_t i = 0; i < 4; i++) {
         (void)close(fds[i]);
     }
