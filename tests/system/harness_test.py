@@ -116,7 +116,10 @@ def test_world():
             file.write("fine\n==1==ERROR: AddressSanitizer: heap-use-after-free\n")
 
     def plant_process(world):
-        strangers.append(subprocess.Popen(["/bin/sh", "-c", f"read x < /dev/fd/0 # {world.directory}"], stdin=subprocess.PIPE))
+        process = subprocess.Popen(["/bin/sh", "-c", f"echo; read x # {world.directory}"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        strangers.append(process)
+        process.stdout.readline()  # It bears its arguments only some time after Popen returns.
 
     def plant_problem(_world):
         raise Failure("planted")
@@ -130,6 +133,7 @@ def test_world():
         print(f"{what}: seen to fail")
     for process in strangers:
         process.stdin.close()
+        process.stdout.close()
         process.wait()
     failed, errors = ended_with_failure(World("harness"), lambda world: None)
     check(not failed, f"a world where nothing happened: {errors}")

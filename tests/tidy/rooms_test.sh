@@ -26,7 +26,7 @@ CMAKE
     printf '#include "%s"\nint cellar(void) { return 1; }\n' "$2" >"$house/cellar/cellar.c"
     printf '#include "attic/attic.h"\n#include "cellar/cellar.h"\nint attic(void) { return cellar(); }\n' \
         >"$house/attic/attic.c"
-    cmake -S "$house" -B "$house/build" >"$house/log" 2>&1 &&
+    cmake -G Ninja -S "$house" -B "$house/build" >"$house/log" 2>&1 &&
         cmake --build "$house/build" >>"$house/log" 2>&1
 }
 
