@@ -27,8 +27,10 @@
  * FLOW         Commitment is tested at the last stored index only, so under load it starves. The
  *              quorum's index is computed on each acknowledgement, for entries of this term only,
  *              and a quorum that shrank is noticed.
- * COMPACT      Entries below the start of the log in memory are taken as missing and are appended
- *              again. What lies at or below the commit index is trimmed from the message.
+ * COMPACT      Entries below the start of the log in memory are taken as missing: they are appended
+ *              again, or the message is refused if the entry before it is gone, even when that was
+ *              acknowledged. A leader whose snapshot ends there then sends a snapshot that is of no
+ *              use, for ever. What lies at or below the commit index is trimmed from the message.
  * TRUNCATE     Truncation while writes, a snapshot or references of sends are in flight breaks their
  *              order. Such a message is dropped; the leader sends it again.
  * NULLADDR     A result for an unknown leader carries a null address. It is dropped.

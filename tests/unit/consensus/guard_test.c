@@ -71,12 +71,126 @@ static void test_alone_at_start(void **state)
     raft_configuration_close(&configuration);
 }
 
+/* ---- Rule COMPACT ---- */
+
+struct below { /* The io below the guard; keeps how to hand in a message. */
+    struct raft_io io;
+    raft_io_recv_cb recv;
+};
+
+static struct raft_append_entries received; /* By what stands for libraft. */
+static bool was_received;
+
+static int below_start(struct raft_io *io, unsigned period_ms, raft_io_tick_cb tick,
+                       raft_io_recv_cb recv)
+{
+    struct below *below = io->impl;
+    (void)period_ms;
+    (void)tick;
+    below->recv = recv;
+    return 0;
+}
+
+static raft_time below_time(struct raft_io *io)
+{
+    (void)io;
+    return 1;
+}
+
+static void libraft_tick(struct raft_io *io)
+{
+    (void)io;
+}
+
+static void libraft_recv(struct raft_io *io, struct raft_message *message)
+{
+    (void)io;
+    was_received = true;
+    received = message->append_entries;
+    raft_view_drop(message);
+}
+
+static struct raft_message entries_message(raft_index prev, unsigned count)
+{
+    struct raft_message message = {
+        .type = RAFT_IO_APPEND_ENTRIES,
+        .server_id = 2,
+        .server_address = "b",
+        .append_entries = {
+            .term = 9, .prev_log_index = prev, .prev_log_term = 9, .n_entries = count}};
+    if (count > 0) {
+        struct raft_entry *entries = raft_calloc(count, sizeof *entries);
+        void *batch = raft_calloc(count, 8);
+        assert_non_null(entries);
+        assert_non_null(batch);
+        for (unsigned i = 0; i < count; i++) {
+            entries[i] = (struct raft_entry){.term = 9, .type = RAFT_COMMAND, .batch = batch};
+        }
+        message.append_entries.entries = entries;
+    }
+    return message;
+}
+
+/* A follower whose log in memory begins behind `offset`, with a snapshot at 44, its commit index. */
+static void test_compact(void **state)
+{
+    static const struct compact_row {
+        const char *name;
+        raft_index offset;
+        raft_index prev;
+        unsigned count;
+        raft_index prev_after;
+        unsigned count_after;
+    } rows[] = {
+        {"within the log", 40, 45, 3, 45, 3},
+        {"before an entry that is in memory", 40, 41, 6, 41, 6},
+        {"before the first entry in memory", 43, 43, 6, 44, 5},
+        {"the snapshot's last entry", 44, 44, 4, 44, 4},
+        {"long before the log", 43, 20, 30, 44, 6},
+        {"nothing but what is committed", 43, 20, 10, 44, 0},
+        {"a heartbeat before the log", 43, 30, 0, 44, 0},
+        {"beyond the log", 43, 60, 2, 60, 2},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct compact_row *row = &rows[i];
+        struct raft_entry log[16] = {0};
+        struct raft raft = {.state = RAFT_FOLLOWER, .current_term = 9, .commit_index = 44};
+        struct below below = {.io = {.start = below_start, .time = below_time}};
+        struct guard *guard = NULL;
+        struct guard_options options = {
+            .raft = &raft, .below = &below.io, .disabled = GUARD_ALL & ~(unsigned)GUARD_COMPACT};
+        check_row(row->name);
+        for (size_t k = 0; k < 16; k++) {
+            log[k].term = 9;
+        }
+        raft.log.entries = log;
+        raft.log.size = 16;
+        raft.log.back = (size_t)(50 - row->offset); /* It ends at 50. */
+        raft.log.offset = row->offset;
+        raft.log.snapshot.last_index = 44;
+        raft.log.snapshot.last_term = 9;
+        below.io.impl = &below;
+        CHECK_OK(guard_create(&options, &guard));
+        CHECK(guard_io(guard)->start(guard_io(guard), 1, libraft_tick, libraft_recv) == 0);
+        struct raft_message message = entries_message(row->prev, row->count);
+        was_received = false;
+        below.recv(&below.io, &message);
+        CHECK(was_received);
+        CHECK_U64(received.prev_log_index, row->prev_after);
+        CHECK_U64(received.prev_log_term, 9);
+        CHECK_U64(received.n_entries, row->count_after);
+        guard_destroy(guard);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_configuration_decoding),
         cmocka_unit_test(test_alone_at_start),
+        cmocka_unit_test(test_compact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
