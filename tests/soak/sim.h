@@ -8,7 +8,8 @@
  *     soak_main.c   options, one child process a seed, the balance
  *     sim_run.c     the schedule of faults, healing, and the last checks
  *     sim_node.c    one node: raft_io, state machine, start and crash
- *     soak_disk.c    its disk: what survives
+ *     sim_machine.c its state machine: the real store, or a digest
+ *     soak_disk.c   its disk: what survives
  *     sim_world.c   events, randomness, the network
  *     sim_check.c   what must hold
  *
@@ -27,7 +28,12 @@
 #define SIM_NODES_MAX 7U
 #define SIM_INDEX_MAX 20000U
 #define SIM_PROPOSALS_MAX 20000U
-#define SIM_MESSAGE_SIZE_MAX 1024U /* Bytes of entries the network takes in one message. */
+#define SIM_COMMANDS_MAX 4U /* Of the store, in one entry. */
+#define SIM_PATH_SIZE 128U
+
+/* Bytes of entries the network takes in one message: some dozens of either machine's. */
+#define SIM_MESSAGE_SIZE_DIGEST 1024U
+#define SIM_MESSAGE_SIZE_STORE 8192U
 
 /* The worst thing a run has seen; also the child's exit code. */
 enum verdict {
@@ -40,6 +46,15 @@ enum verdict {
     VERDICT_COUNT,
 };
 
+/* What the soak itself does wrong, so that its checks are seen to fail. */
+enum sabotage {
+    SABOTAGE_NONE,
+    SABOTAGE_SNAPSHOT, /* A snapshot does not sync the store. */
+    SABOTAGE_REPLICA,  /* One node applies another command now and then. */
+    SABOTAGE_RECORD,   /* All nodes forget an entry, and say that it is done. */
+    SABOTAGE_COUNT,
+};
+
 struct sim_options {
     unsigned node_count;
     unsigned guard_disabled; /* Bits of enum guard_rule. */
@@ -47,6 +62,9 @@ struct sim_options {
     bool members;            /* Change roles and remove and add nodes, too. */
     bool quiet;              /* Few proposals. */
     bool trace;
+    enum sabotage sabotage;
+    bool real_store;     /* False: a digest is the state machine. */
+    const char *scratch; /* An empty folder for the stores. */
     unsigned steps;
 };
 
@@ -96,6 +114,7 @@ struct sim_disk { /* Survives a crash. */
     bool poisoned;       /* ... and all that is written after it, until the next start. */
 };
 
+struct store;
 struct world;
 
 struct sim_look { /* What a trace has told of a node; compared whole, so no padding. */
@@ -122,8 +141,9 @@ struct sim_node {
     raft_io_recv_cb recv;
     unsigned tick_ms;
     struct sim_disk disk;
-    raft_index applied;
-    uint64_t digest;
+    struct store *store; /* NULL while it is down, or a digest is the machine. */
+    raft_index applied;  /* The last command that libraft, in this life, told us of. */
+    uint64_t digest;     /* After it; of a store, after the last command that was not skipped. */
     struct sim_look look;
 };
 
@@ -159,6 +179,10 @@ struct sim_proposal {
     unsigned life;
     unsigned answers;
     bool proposed;
+    bool acknowledged;
+    bool applied;     /* Somewhere; then the refusals are known. */
+    unsigned records; /* Bit i: command i puts a record that no other puts. */
+    uint32_t refusals[SIM_COMMANDS_MAX];
 };
 
 struct temper { /* What kind of weather this seed has. */
@@ -178,6 +202,8 @@ struct world {
     struct sim_options options;
     struct temper temper;
     uint64_t random;
+    uint64_t machine_random; /* Of its own, so that both machines see the same weather. */
+    bool trims;              /* Records may be dropped from the store. */
     uint64_t now_ms;
     uint64_t sequence;
     struct event *heap;
@@ -197,6 +223,9 @@ struct world {
     size_t proposal_count;
     size_t acknowledged_count;
     size_t snapshots_installed;
+    size_t images_installed;
+    size_t skipped_count;   /* Entries that a store had already. */
+    size_t records_checked; /* Found at the end, once each. */
     enum verdict verdict;
     char reason[200];
 };
@@ -210,6 +239,7 @@ void world_push(struct world *world, uint64_t at_ms, enum event_kind kind, unsig
 void world_run_until(struct world *world, uint64_t until_ms);
 void world_unpause(struct world *world, unsigned number);
 void world_say(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3);
+size_t world_message_size(const struct world *world);
 int world_send(struct sim_node *from, struct raft_io_send *request,
                const struct raft_message *message, raft_io_send_cb callback);
 void world_deliver(struct sim_node *to, struct flight *flight);
@@ -231,10 +261,23 @@ void node_event(struct sim_node *node, const struct event *event);
 void node_propose(struct sim_node *node, unsigned count);
 bool node_leads(const struct sim_node *node);
 
+/* sim_machine.c */
+void machine_open(struct sim_node *node);
+void machine_crash(struct sim_node *node);
+void machine_command(struct sim_node *node, struct sim_proposal *proposal, struct raft_buffer *out);
+void machine_apply(struct sim_node *node, raft_index index, const struct raft_buffer *entry);
+void machine_snapshot(struct sim_node *node, uint64_t manifest[2]);
+void machine_restore(struct sim_node *node, const uint64_t manifest[2]);
+/* The image that goes with the offer; false if it cannot be had now. */
+bool machine_fetch(struct sim_node *to, struct sim_node *from,
+                   const struct raft_install_snapshot *offer);
+void machine_check_end(struct world *world);
+
 /* sim_check.c */
 void check_fail(struct world *world, enum verdict verdict, const char *format, ...)
     PRINTF_LIKE(3, 4);
-void check_applied(struct sim_node *node, raft_index index, uint64_t value);
+bool check_applied(struct sim_node *node, raft_index index, uint64_t value);
+void check_digest(const struct sim_node *node, raft_index index);
 void check_restored(struct sim_node *node);
 void check_answer(struct sim_proposal *proposal, int status);
 size_t check_unanswered(const struct world *world);

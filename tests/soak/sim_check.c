@@ -33,25 +33,37 @@ void check_fail(struct world *world, enum verdict verdict, const char *format, .
     }
 }
 
-void check_applied(struct sim_node *node, raft_index index, uint64_t value)
+/* The same command at the same index everywhere, once in a life. */
+bool check_applied(struct sim_node *node, raft_index index, uint64_t value)
 {
     struct world *world = node->world;
     if (index >= SIM_INDEX_MAX) {
         check_fail(world, VERDICT_UNSETTLED, "index %llu is beyond the simulation", index);
-        return;
+        return false;
     }
     if (index <= node->applied) {
         check_fail(world, VERDICT_DIVERGED, "node %u applies %llu again", node->number, index);
     }
     node->applied = index;
-    node->digest = (node->digest ^ value ^ (index << 32U)) * UINT64_C(0x100000001B3);
-    if (world->digests[index] == 0) {
+    if (world->values[index] == 0) {
         world->values[index] = value;
-        world->digests[index] = node->digest;
-    } else if (world->digests[index] != node->digest) {
+    } else if (world->values[index] != value) {
         check_fail(world, VERDICT_DIVERGED, "node %u at %llu: value %llu, another has %llu",
                    node->number, index, (unsigned long long)value,
                    (unsigned long long)world->values[index]);
+    }
+    return true;
+}
+
+/* After it, the same state. */
+void check_digest(const struct sim_node *node, raft_index index)
+{
+    struct world *world = node->world;
+    if (world->digests[index] == 0) {
+        world->digests[index] = node->digest;
+    } else if (world->digests[index] != node->digest) {
+        check_fail(world, VERDICT_DIVERGED, "node %u at %llu: another state than another's",
+                   node->number, index);
     }
 }
 
@@ -77,6 +89,7 @@ void check_answer(struct sim_proposal *proposal, int status)
     if (status != 0) {
         return;
     }
+    proposal->acknowledged = true;
     world->acknowledged_count++;
     world->acknowledged = index > world->acknowledged ? index : world->acknowledged;
     if (world->values[index] != proposal->value) {

@@ -1,8 +1,6 @@
 /*
  * One simulated node: the raft_io below the guard, the state machine, start and crash.
  *
- * The state machine is a digest over all commands; a snapshot is its index and value.
- *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
@@ -212,10 +210,8 @@ static int io_async_work(struct raft_io *io, struct raft_io_async_work *request,
 static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *command, void **result)
 {
     struct sim_node *node = fsm->data;
-    uint64_t value;
-    memcpy(&value, command->base, sizeof value);
     *result = NULL;
-    check_applied(node, raft_last_applied(node->raft) + 1, value);
+    machine_apply(node, raft_last_applied(node->raft) + 1, command);
     return 0;
 }
 
@@ -227,8 +223,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], uns
     if (data == NULL || *buffers == NULL) {
         abort();
     }
-    data[0] = node->applied;
-    data[1] = node->digest;
+    machine_snapshot(node, data);
     (*buffers)[0] = (struct raft_buffer){.base = data, .len = 2 * sizeof *data};
     *count = 1;
     return 0;
@@ -240,9 +235,7 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buffer)
     uint64_t data[2];
     memcpy(data, buffer->base, sizeof data);
     raft_free(buffer->base);
-    node->applied = data[0];
-    node->digest = data[1];
-    check_restored(node);
+    machine_restore(node, data);
     return 0;
 }
 
@@ -309,7 +302,7 @@ static struct raft_io *assemble(struct sim_node *node)
     struct guard_options guard_options = {.raft = node->raft,
                                           .below = &node->io,
                                           .disabled = options->guard_disabled,
-                                          .message_size_max = SIM_MESSAGE_SIZE_MAX,
+                                          .message_size_max = world_message_size(node->world),
                                           .on_fatal = on_fatal,
                                           .context = node};
     if (failed(guard_create(&guard_options, &node->guard))) {
@@ -328,6 +321,7 @@ void node_start(struct sim_node *node)
     node->digest = 0;
     node->disk.free_at_ms = world->now_ms;
     node->disk.poisoned = false;
+    machine_open(node);
     node->raft = allocate(sizeof *node->raft);
     if (raft_init(node->raft, assemble(node), &node->fsm, node->id, node->address) != 0) {
         abort();
@@ -346,6 +340,7 @@ void node_start(struct sim_node *node)
     if (code != 0) {
         check_fail(world, VERDICT_CRASHED, "node %u does not start: %s", node->number,
                    raft_strerror(code));
+        machine_crash(node);
         node->alive = false;
         return;
     }
@@ -382,6 +377,7 @@ void node_crash(struct sim_node *node)
         ops[i] = events[i].payload;
     }
     disk_crash(node, ops, count);
+    machine_crash(node);
     free(events);
     free(ops);
     node->alive = false;
@@ -410,11 +406,8 @@ void node_propose(struct sim_node *node, unsigned count)
         proposal->node = node->number;
         proposal->life = node->life;
         proposal->request.data = proposal;
-        struct raft_buffer command = {.base = raft_calloc(1, 16), .len = 16};
-        if (command.base == NULL) {
-            abort();
-        }
-        memcpy(command.base, &proposal->value, sizeof proposal->value);
+        struct raft_buffer command;
+        machine_command(node, proposal, &command);
         proposal->proposed = true;
         if (raft_apply(node->raft, &proposal->request, &command, 1, apply_on_done) != 0) {
             proposal->proposed = false;

@@ -360,6 +360,8 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
 {
     world->options = *options;
     world->random = seed;
+    world->machine_random = seed * UINT64_C(0x9E3779B97F4A7C15) | 1U; /* Not 0. */
+    world->trims = seed % 2 == 0;
     draw_temper(world);
     for (unsigned i = 0; i < options->node_count; i++) {
         struct sim_node *node = &world->nodes[i];
@@ -387,6 +389,9 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
     settle(world);
     if (world->verdict == VERDICT_GOOD && !options->members) {
         check_end(world);
+    }
+    if (world->verdict == VERDICT_GOOD) {
+        machine_check_end(world);
     }
     return world->verdict;
 }

@@ -199,7 +199,12 @@ static struct flight *board(const struct raft_message *message, unsigned from)
     return flight;
 }
 
-static bool is_too_large(const struct raft_message *message)
+size_t world_message_size(const struct world *world)
+{
+    return world->options.real_store ? SIM_MESSAGE_SIZE_STORE : SIM_MESSAGE_SIZE_DIGEST;
+}
+
+static bool is_too_large(const struct world *world, const struct raft_message *message)
 {
     size_t size = 0;
     if (message->type != RAFT_IO_APPEND_ENTRIES) {
@@ -208,7 +213,7 @@ static bool is_too_large(const struct raft_message *message)
     for (unsigned i = 0; i < message->append_entries.n_entries; i++) {
         size += message->append_entries.entries[i].buf.len;
     }
-    return message->append_entries.n_entries > 1 && size > SIM_MESSAGE_SIZE_MAX;
+    return message->append_entries.n_entries > 1 && size > world_message_size(world);
 }
 
 struct sent {
@@ -249,7 +254,8 @@ int world_send(struct sim_node *from, struct raft_io_send *request,
     /* As raft_uv does, the callback is kept in the request. */
     request->cb = callback;
     sent->request = request;
-    sent->status = world->cut[from->number][to] || is_too_large(message) ? RAFT_NOCONNECTION : 0;
+    sent->status =
+        world->cut[from->number][to] || is_too_large(world, message) ? RAFT_NOCONNECTION : 0;
     world_push(world, world->now_ms + world_between(world, 0, sent->status == 0 ? 2 : 20),
                EVENT_SENT, from->number, sent);
     if (sent->status == 0) {
@@ -275,7 +281,11 @@ void world_deliver(struct sim_node *to, struct flight *flight)
 {
     struct world *world = to->world;
     struct sim_node *from = &world->nodes[flight->from];
-    if (world->cut[flight->from][to->number]) {
+    bool is_lost = world->cut[flight->from][to->number];
+    if (!is_lost && flight->message.type == RAFT_IO_INSTALL_SNAPSHOT) {
+        is_lost = !machine_fetch(to, from, &flight->message.install_snapshot);
+    }
+    if (is_lost) {
         raft_view_drop(&flight->message);
     } else {
         flight->message.server_id = from->id;

@@ -2,7 +2,8 @@
  * muster-soak: run the simulated cluster over many seeds, each in a process of its own, and say
  * which of them came out wrong. Exits 0 if none did, 1 otherwise, 2 on a usage error.
  *
- *     muster-soak --seeds 1..4000 --nodes 3
+ *     muster-soak --seeds 1..4000 --nodes 3                      over the real store
+ *     muster-soak --seeds 1..10000 --machine digest              much faster
  *     muster-soak --seeds 1..300 --guard off --stop-at-first     the negative control
  *     muster-soak --seeds 1..4000 --guard -ACKCLAMP              what one rule is worth
  *     muster-soak --trace 183                                    one seed, step by step
@@ -20,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "sim.h"
 
 #define SEED_TIMEOUT_S 60U
@@ -64,6 +66,22 @@ static bool parse_guard(const char *text, struct sim_options *options)
     return false;
 }
 
+static bool parse_sabotage(const char *text, enum sabotage *out)
+{
+    static const char *const words[SABOTAGE_COUNT] = {
+        [SABOTAGE_SNAPSHOT] = "snapshot",
+        [SABOTAGE_REPLICA] = "replica",
+        [SABOTAGE_RECORD] = "record",
+    };
+    for (int i = SABOTAGE_NONE + 1; i < SABOTAGE_COUNT; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = (enum sabotage)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_unsigned(const char *text, unsigned low, unsigned high, unsigned *out)
 {
     char *end = NULL;
@@ -82,7 +100,9 @@ enum {
     KEY_STOP = 'x',
     KEY_STEPS = 'l',
     KEY_DATA = 'd',
-    KEY_QUIET = 'q'
+    KEY_QUIET = 'q',
+    KEY_MACHINE = 'f',
+    KEY_SABOTAGE = 'b'
 };
 
 static const struct argp_option option_rows[] = {
@@ -92,6 +112,10 @@ static const struct argp_option option_rows[] = {
      0},
     {"members", KEY_MEMBERS, NULL, 0, "change the membership as well", 0},
     {"quiet", KEY_QUIET, NULL, 0, "few proposals: leaders without an entry of their own term", 0},
+    {"machine", KEY_MACHINE, "store|digest", 0,
+     "what the entries are applied to (default store; digest is fast)", 0},
+    {"sabotage", KEY_SABOTAGE, "snapshot|replica|record", 0,
+     "do something wrong with the store, to see that it is noticed", 0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},
     {"stop-at-first", KEY_STOP, NULL, 0, "stop at the first seed that comes out wrong", 0},
@@ -109,6 +133,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_GUARD: good = parse_guard(text, &soak->sim); break;
     case KEY_MEMBERS: soak->sim.members = true; break;
     case KEY_QUIET: soak->sim.quiet = true; break;
+    case KEY_MACHINE:
+        soak->sim.real_store = strcmp(text, "store") == 0;
+        good = soak->sim.real_store || strcmp(text, "digest") == 0;
+        break;
+    case KEY_SABOTAGE: good = parse_sabotage(text, &soak->sim.sabotage); break;
     case KEY_STEPS: good = parse_unsigned(text, 1, 5000, &soak->sim.steps); break;
     case KEY_TRACE:
         good = parse_seeds(text, soak);
@@ -129,6 +158,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 struct result {
     size_t acknowledged;
     size_t snapshots_installed;
+    size_t images_installed;
+    size_t skipped;
+    size_t records;
     char reason[200];
 };
 
@@ -146,6 +178,9 @@ static _Noreturn void run_child(const struct soak *soak, uint64_t seed, struct r
     enum verdict verdict = sim_run(world, &soak->sim, seed);
     result->acknowledged = world->acknowledged_count;
     result->snapshots_installed = world->snapshots_installed;
+    result->images_installed = world->images_installed;
+    result->skipped = world->skipped_count;
+    result->records = world->records_checked;
     memcpy(result->reason, world->reason, sizeof result->reason);
     (void)fflush(stdout);
     _exit(verdict == VERDICT_GOOD
@@ -154,7 +189,7 @@ static _Noreturn void run_child(const struct soak *soak, uint64_t seed, struct r
                     (int)verdict); /* Crashed nodes leak by design: no leak check on the way out. */
 }
 
-static enum verdict run_seed(const struct soak *soak, uint64_t seed, struct result *result)
+static enum verdict run_process(const struct soak *soak, uint64_t seed, struct result *result)
 {
     memset(result, 0, sizeof *result);
     (void)fflush(stdout);
@@ -182,18 +217,39 @@ static enum verdict run_seed(const struct soak *soak, uint64_t seed, struct resu
     return (enum verdict)(code - EXIT_VERDICT);
 }
 
+/* The child may die at any moment, so its folder is ours. */
+static enum verdict run_seed(const struct soak *soak, uint64_t seed, struct result *result)
+{
+    struct soak own = *soak;
+    char scratch[SCRATCH_PATH_SIZE];
+    if (!soak->sim.real_store) {
+        return run_process(soak, seed, result);
+    }
+    scratch_make(scratch);
+    own.sim.scratch = scratch;
+    enum verdict verdict = run_process(&own, seed, result);
+    scratch_remove(scratch);
+    return verdict;
+}
+
 static int run_all(const struct soak *soak, struct result *result)
 {
     uint64_t counts[VERDICT_COUNT] = {0};
     uint64_t wrong = 0;
     size_t acknowledged = 0;
     size_t installed = 0;
+    size_t images = 0;
+    size_t skipped = 0;
+    size_t records = 0;
     uint64_t seed = soak->first;
     for (; seed <= soak->last; seed++) {
         enum verdict verdict = run_seed(soak, seed, result);
         counts[verdict]++;
         acknowledged += result->acknowledged;
         installed += result->snapshots_installed;
+        images += result->images_installed;
+        skipped += result->skipped;
+        records += result->records;
         bool counted = soak->only_divergence ? verdict >= VERDICT_LOST : verdict != VERDICT_GOOD;
         if (!counted) {
             continue;
@@ -212,19 +268,29 @@ static int run_all(const struct soak *soak, struct result *result)
     }
     (void)printf("; %zu proposals acknowledged, %zu snapshots installed\n", acknowledged,
                  installed);
+    if (soak->sim.real_store) {
+        (void)printf("stores: %zu images installed, %zu entries known already, %zu acknowledged "
+                     "records found once\n",
+                     images, skipped, records);
+    }
     return wrong == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-    struct soak soak = {
-        .sim = {.node_count = 3, .guarded = true, .steps = 400}, .first = 1, .last = 100};
+    struct soak soak = {.sim = {.node_count = 3, .guarded = true, .real_store = true, .steps = 400},
+                        .first = 1,
+                        .last = 100};
     const struct argp argp = {.options = option_rows,
                               .parser = parse_option,
                               .doc = "Run the guarded consensus over simulated faults, by seed."};
     argp_err_exit_status = 2;
     if (argp_parse(&argp, argc, argv, 0, NULL, &soak) != 0) {
         return 2;
+    }
+    /* Stores sync often, and what a crash of the machine would leave is not tested here. */
+    if (access("/dev/shm", W_OK) == 0) {
+        (void)setenv("TMPDIR", "/dev/shm", 0);
     }
     struct result *result =
         mmap(NULL, sizeof *result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
