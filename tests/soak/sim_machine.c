@@ -352,6 +352,18 @@ bool machine_fetch(struct sim_node *to, struct sim_node *from,
 
 /* ---- The end ---- */
 
+static void count_one(const struct record_view *record, unsigned char *counts, size_t number_max)
+{
+    char text[32];
+    if (record->kind != RECORD_KIND || !slice_to_text(record->id, text, sizeof text)) {
+        return;
+    }
+    uint64_t number = strtoull(text, NULL, 10);
+    if (number < number_max && counts[number] < UINT8_MAX) {
+        counts[number]++;
+    }
+}
+
 static void count_records(struct sim_node *node, unsigned char *counts, size_t number_max)
 {
     struct record_search search = {.count_max = PAGE_COUNT};
@@ -362,23 +374,31 @@ static void count_records(struct sim_node *node, unsigned char *counts, size_t n
         must(store_search(node->store, &arena, &search, &list, &more), "search");
         const struct record_view *records = list.items;
         for (size_t i = 0; i < list.count; i++) {
-            char text[32];
             search.before_sequence = records[i].sequence;
-            if (records[i].kind != RECORD_KIND ||
-                !slice_to_text(records[i].id, text, sizeof text)) {
-                continue;
-            }
-            uint64_t number = strtoull(text, NULL, 10);
-            if (number < number_max && counts[number] < UINT8_MAX) {
-                counts[number]++;
-            }
+            count_one(&records[i], counts, number_max);
         }
         more = more && list.count > 0;
         arena_release(&arena);
     }
 }
 
-/* A record that was trimmed is rightly gone; one that is there twice never is. */
+/* A record that was trimmed is rightly gone. */
+static void check_acknowledged(struct world *world, const struct sim_proposal *proposal,
+                               const unsigned char *counts)
+{
+    for (unsigned i = 0; i < SIM_COMMANDS_MAX; i++) {
+        uint64_t number = record_number(proposal->value, i);
+        if ((proposal->records & 1U << i) == 0 || proposal->refusals[i] != REFUSAL_NONE) {
+            continue;
+        }
+        world->records_checked++;
+        if (counts[number] == 0) {
+            check_fail(world, VERDICT_LOST, "record %llu was acknowledged and is not there",
+                       (unsigned long long)number);
+        }
+    }
+}
+
 static void check_records(struct world *world, struct sim_node *node)
 {
     size_t number_max = (size_t)record_number(SIM_PROPOSALS_MAX + 1, 0);
@@ -392,16 +412,9 @@ static void check_records(struct world *world, struct sim_node *node)
             check_fail(world, VERDICT_DIVERGED, "record %zu is there %u times", i, counts[i]);
         }
     }
-    for (size_t i = 0; i < world->proposal_count; i++) {
-        const struct sim_proposal *proposal = &world->proposals[i];
-        for (unsigned k = 0; proposal->acknowledged && k < SIM_COMMANDS_MAX; k++) {
-            bool is_due = (proposal->records & 1U << k) != 0 &&
-                          proposal->refusals[k] == REFUSAL_NONE && !world->trims;
-            world->records_checked += is_due;
-            if (is_due && counts[record_number(proposal->value, k)] != 1) {
-                check_fail(world, VERDICT_LOST, "record %llu was acknowledged and is not there",
-                           (unsigned long long)record_number(proposal->value, k));
-            }
+    for (size_t i = 0; i < world->proposal_count && !world->trims; i++) {
+        if (world->proposals[i].acknowledged) {
+            check_acknowledged(world, &world->proposals[i], counts);
         }
     }
     free(counts);
