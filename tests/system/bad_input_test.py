@@ -18,7 +18,7 @@ import subprocess
 from muster_cluster import Cluster, World
 from muster_ledger import Ledger, check_replicas, wait_delivered
 from muster_rpc import INVALID, UNAUTHORIZED, Lost, RpcClient, RpcError, Unpacker, pack
-from muster_wait import check, check_equal, wait_for
+from muster_wait import check, check_equal
 
 FRAME_SIZE_MAX = 1 << 20
 EXIT_CONFIG = 78
@@ -229,7 +229,7 @@ def peers(cluster, rng):
                 data = rng.choice([b"", rng.randbytes(1000), b"\0" * 5000, struct.pack(">I", 0xFFFFFFFF) * 10])
                 with contextlib.suppress(OSError):
                     answer = exchange(tls_to(node.settings["peer_listen"], certificate), data, 0.5)
-                    check(not answer or b"muster" not in answer.lower(), f"a peer's door answered {answer[:100]}")
+                    check(not answer or b"muster" not in answer.lower(), f"a peer's door answered {str(answer)[:100]}")
     with RpcClient(stream=tls_to(cluster.nodes[0].settings["rpc_listen"], operator)) as client:
         check_equal("an operator's reading", client.call("cluster.status")["name"], "office")
         for method in ("export.pause", "cluster.leave", "records.submit", "peer.forward", "cluster.token.create"):
@@ -281,7 +281,7 @@ def bad_configurations(cluster, _rng):
             for name, good in {**node.settings, key: value}.items():
                 file.write(f'{name} = "{value if name == key else good}"\n')
         refuse_configuration(cluster.world, path, key, f"{key} = {value}")
-    for text, word in (("name = ", "line 1"), ("x x x", "line 1"), ('name = "a"\n\nvoters = {', "line 3"), ("\0\1\2", "line"),
+    for text, word in (("name = ", "line 1"), ("x x x", "line 1"), ('name = "a"\n\nvoters = {', "line 3"), ("\0\1\2", "not text"),
                        ('name = "unfinished', "line")):
         with open(path, "w") as file:
             file.write(text)
@@ -329,7 +329,6 @@ def main():
         wait_delivered(cluster)
         check_replicas(cluster)
         count = ledger.check_cloud(cluster.call("cluster.status")["cluster_id"])
-        wait_for("connections are closed", lambda: True, 1)
         print(f"bad_input_test: passed; {count} records, each once, afterwards")
 
 
