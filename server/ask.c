@@ -110,7 +110,12 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
         stream_close_because(stream, fail(STATUS_INVALID, "the answer is not RPC"));
         return;
     }
-    if (frame.error != 0) {
+    bool helpless = frame.error == RPC_NO_QUORUM || frame.error == RPC_UNREACHABLE;
+    if (helpless && ask->at + 1 < ask->question.addresses.count) {
+        ask->asked = false; /* Nothing was changed: another one may know the leader. */
+        buffer_clear(&ask->input);
+        stream_close_because(stream, fail(STATUS_UNREACHABLE, "%.*s", SLICE_ARG(frame.message)));
+    } else if (frame.error != 0) {
         finish(ask, fail(STATUS_REFUSED, "%.*s", SLICE_ARG(frame.message)), frame.error,
                frame.message);
     } else {

@@ -50,7 +50,8 @@ struct ask_question {
 
 /*
  * `request` is a whole message with id 1; it is copied and wiped after use. The next address is
- * tried only while the request has certainly not been read by anyone.
+ * tried only while the request has certainly had no effect: it was not read, or the node that read
+ * it found no leader.
  * On failure (STATUS_NO_MEMORY, STATUS_INVALID) `done` is never called.
  */
 MUST_USE struct status ask_start(struct uv_loop_s *loop, struct tls_context *tls,

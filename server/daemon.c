@@ -289,6 +289,7 @@ int daemon_run(const struct config *config, bool *restart)
     daemon->loop = &loop;
     daemon->config = *config;
     daemon->started_at_ms = clock_monotonic_ms();
+    daemon->leaderless_since_ms = daemon->started_at_ms;
     open_handles(daemon);
     start(daemon);
     (void)uv_run(&loop, UV_RUN_DEFAULT);

@@ -64,12 +64,14 @@ struct status join_request(struct daemon *daemon, const struct join_token *token
     return status;
 }
 
+/* Whom to ask later; this node itself, which is listed as joining, has nothing to tell. */
 static struct status take_contacts(const struct codec_list *members, const struct join_token *token,
-                                   struct ask_addresses *out)
+                                   uint64_t own_id, struct ask_addresses *out)
 {
     const struct rpc_member *all = members->items;
     for (size_t i = 0; i < members->count && out->count < ASK_ADDRESSES_MAX; i++) {
-        if (all[i].rpc_address.size > 0 && !slice_equal(all[i].standing, slice_of("removed")) &&
+        if (all[i].node_id != own_id && all[i].rpc_address.size > 0 &&
+            !slice_equal(all[i].standing, slice_of("removed")) &&
             slice_to_text(all[i].rpc_address, out->texts[out->count], ASK_ADDRESS_SIZE)) {
             out->count++;
         }
@@ -106,7 +108,7 @@ struct status join_identity(struct daemon *daemon, const struct join_token *toke
         status = node_id_of_certificate(buffer_slice(&staged->certificate), &node_id);
     }
     if (!failed(status)) {
-        status = take_contacts(&admitted->members, token, &staged->contacts);
+        status = take_contacts(&admitted->members, token, node_id, &staged->contacts);
     }
     const struct rpc_member *members = admitted->members.items;
     for (size_t i = 0; i < admitted->members.count && staged->member_count < IDENTITY_MEMBERS_MAX;
