@@ -233,7 +233,11 @@ struct status config_read_file(struct config *config, const char *path)
     switch (cfg_parse(cfg, path)) {
     case CFG_SUCCESS: status = take_file_options(config, cfg, path); break;
     case CFG_FILE_ERROR: status = fail_errno(errno, "read %s", path); break;
-    default: status = fail(STATUS_INVALID, "%s", parse_error); break;
+    default: /* For bytes that are no text libconfuse has no words. */
+        status = parse_error[0] != '\0'
+                     ? fail(STATUS_INVALID, "%s", parse_error)
+                     : fail(STATUS_INVALID, "%s is not text of the form name = \"value\"", path);
+        break;
     }
     (void)cfg_free(cfg);
     return status;
