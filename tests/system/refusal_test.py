@@ -276,6 +276,14 @@ class Refusals:
         self.cluster.nodes.append(leader)
         follower.stop()
 
+    def reset(self, node):
+        """A node that was removed learns it, says so, and can be made standalone."""
+        def knows():
+            return any("remove" in problem["what"] for problem in node.status().get("problems", []))
+        wait_for(f"{node.name} says that it was removed", knows, 30, PASSING)
+        node.muster("cluster", "leave", "--yes")
+        wait_for(f"{node.name} is standalone", lambda: node.status(stale=False)["standing"] == "standalone", 30, PASSING)
+
     def dead_node(self):
         victim = [node for node in self.cluster.followers() if node is not self.machine][0]
         self.cluster.wait_voters(3)
@@ -285,8 +293,7 @@ class Refusals:
         wait_for(f"{victim.name} is not listed", lambda: victim.name not in dict(self.members()), 30)
         term = self.cluster.leader().status()["term"]
         victim.start()
-        wait_for(f"{victim.name} learns that it was removed, and is standalone",
-                 lambda: victim.status(stale=False)["standing"] == "standalone", 30, PASSING)
+        self.reset(victim)
         check("credentials" not in victim.call("credentials.list"), "the removed node still has credentials")
         check(victim.name not in dict(self.members()), f"{victim.name} is back")
         check_equal("the term after a removed node came back", self.cluster.leader().status()["term"], term)
@@ -299,8 +306,7 @@ class Refusals:
         victim = [node for node in self.cluster.followers() if node is not self.machine][0]
         self.cluster.leader().muster("cluster", "remove", victim.name, "--yes")
         self.cluster.nodes.remove(victim)
-        wait_for(f"{victim.name} learns that it was removed, and is standalone",
-                 lambda: victim.status(stale=False)["standing"] == "standalone", 30, PASSING)
+        self.reset(victim)
         wait_for(f"{victim.name} is not listed", lambda: victim.name not in dict(self.members()), 30)
 
     def last_node(self):
