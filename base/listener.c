@@ -16,7 +16,7 @@
 
 #include "socket_address.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024 /* Connections not yet accepted: what comes while the loop is busy. */
 
 static struct status fail_uv(int error, const char *address)
 {
