@@ -268,7 +268,9 @@ static void hand_over(struct leaver *leaver)
     leaver->change.context = leaver;
     struct status status =
         consensus_transfer(leaver->daemon->consensus, 0, &leaver->change, on_handed_over);
-    if (failed(status)) {
+    if (status.code == STATUS_BUSY) {
+        become(leaver, LEAVER_WAITING); /* Another change is under way: again at the next tick. */
+    } else if (failed(status)) {
         give_up_status(leaver, wrap(status, "let another node lead first"));
     }
 }
