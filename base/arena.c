@@ -28,7 +28,7 @@ static struct arena_chunk *chunk_with_room(struct arena *arena, size_t size)
     }
     size_t chunk_size = size > CHUNK_SIZE_MIN ? size : CHUNK_SIZE_MIN;
     struct arena_chunk *chunk =
-        fault_fires(FAULT_ALLOC) ? NULL : calloc(1, sizeof *chunk + chunk_size);
+        fault_fires(FAULT_ALLOC) ? NULL : malloc(sizeof *chunk + chunk_size);
     if (chunk == NULL) {
         return NULL;
     }
@@ -39,7 +39,8 @@ static struct arena_chunk *chunk_with_room(struct arena *arena, size_t size)
     return chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t count, size_t size)
+/* Bytes that are not zeroed: chunks are not, for few of them are used up. */
+static void *take(struct arena *arena, size_t count, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2) {
@@ -58,12 +59,22 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size)
     return memory;
 }
 
+void *arena_alloc(struct arena *arena, size_t count, size_t size)
+{
+    void *memory = take(arena, count, size);
+    if (memory != NULL) {
+        memset(memory, 0, count * size);
+    }
+    return memory;
+}
+
 struct slice arena_copy(struct arena *arena, struct slice bytes)
 {
-    char *copy = bytes.size == SIZE_MAX ? NULL : arena_alloc(arena, bytes.size + 1, 1);
+    char *copy = bytes.size == SIZE_MAX ? NULL : take(arena, bytes.size + 1, 1);
     if (copy == NULL) {
         return (struct slice){0};
     }
+    copy[bytes.size] = '\0';
     if (bytes.size > 0) {
         memcpy(copy, bytes.data, bytes.size);
     }
