@@ -61,10 +61,29 @@ static int utf8_tail(uint8_t first, uint8_t *low, uint8_t *high)
     return -1;
 }
 
+/* How many bytes from `at` on are ASCII without NUL, looked at eight at a time: most text is. */
+static size_t plain_size(const uint8_t *at, size_t left)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t size = 0;
+    for (uint64_t word; left - size >= sizeof word; size += sizeof word) {
+        memcpy(&word, at + size, sizeof word);
+        if (((word | (word - ones)) & (ones << 7U)) != 0) {
+            break; /* A high bit, or a zero byte that borrowed: see which in single steps. */
+        }
+    }
+    return size;
+}
+
 bool slice_is_text(struct slice bytes)
 {
     const uint8_t *at = bytes.data;
     size_t left = bytes.size;
+    if (left > 0) {
+        size_t plain = plain_size(at, left);
+        at += plain;
+        left -= plain;
+    }
     while (left > 0) {
         uint8_t low;
         uint8_t high;

@@ -40,6 +40,13 @@ static void test_utf8(void **state)
         {"empty", "", true},
         {"ascii", "abc", true},
         {"two, three, four bytes", "\xc2\xa2\xe2\x82\xac\xf0\x9f\x98\x80", true},
+        {"long ascii", "0123456789abcdef0123456789abcdef\x7f\x01", true},
+        {"long, then others", "0123456789abcde\xc2\xa2 0123456789abcdef", true},
+        {"long, and bad at the end", "0123456789abcdef\xff", false},
+        {"long, and bad in the middle",
+         "0123456789\x80"
+         "bcdef0123456789",
+         false},
         {"stray continuation", "\x80", false},
         {"cut short", "\xe2\x82", false},
         {"overlong", "\xc0\xaf", false},
@@ -54,6 +61,11 @@ static void test_utf8(void **state)
         CHECK_U64(slice_is_text(slice_of(rows[i].text)), rows[i].good);
     }
     CHECK(!slice_is_text((struct slice){.data = "a\0b", .size = 3}));
+    for (size_t at = 0; at < 17; at++) { /* Wherever the zero byte stands. */
+        char text[] = "0123456789abcdef0";
+        text[at] = '\0';
+        CHECK(!slice_is_text((struct slice){.data = text, .size = 17}));
+    }
 }
 
 static void test_clock(void **state)
