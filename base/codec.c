@@ -1,16 +1,22 @@
 /*
- * Encoding by field tables. The only file that includes msgpack.h; decoding is codec_decode.c.
+ * The msgpack codec, driven by field tables. The only file that includes msgpack.h.
  *
- * Messages nest, so encoding recurses; the depth is bounded by CODEC_DEPTH_MAX, which the tables
- * cannot exceed.
+ * Messages nest, so encoding and decoding recurse; the depth is bounded by CODEC_DEPTH_MAX, which
+ * the tables cannot exceed and the skim enforces on what comes in.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/codec.h"
 
+#include <assert.h>
 #include <msgpack.h>
 #include <stdbool.h>
 #include <string.h>
+
+#include "base/skim.h"
+
+#define CODEC_SIZE_MAX ((size_t)64 << 20U)  /* Bytes; far above any frame or entry limit. */
+#define CODEC_VALUES_MAX ((size_t)4 << 20U) /* Each takes at least one byte of the input. */
 
 static int append_to_buffer(void *data, const char *bytes, size_t size)
 {
@@ -193,4 +199,210 @@ struct status codec_encode(const struct codec *codec, enum codec_dialect dialect
         out->size = size_before;
     }
     return encoder.status;
+}
+
+struct decoder {
+    enum codec_dialect dialect;
+    struct arena *arena;
+};
+
+static struct status decode_message(const struct decoder *decoder, const struct codec *codec,
+                                    const msgpack_object *object, void *out);
+
+static bool text_of(const msgpack_object *object, uint64_t size_max, struct slice *out)
+{
+    if (object->type != MSGPACK_OBJECT_STR) {
+        return false;
+    }
+    *out = (struct slice){.data = object->via.str.ptr, .size = object->via.str.size};
+    return text_is_valid(*out, size_max);
+}
+
+static struct status bad_field(const struct codec *codec, const struct codec_field *field)
+{
+    return fail(STATUS_INVALID, "%s.%s has the wrong type or is out of its limits (at most %llu)",
+                codec->name, field->name, (unsigned long long)field->limit);
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by the skim. */
+static struct status decode_list(const struct decoder *decoder, const struct codec *codec,
+                                 const struct codec_field *field, const msgpack_object *object,
+                                 struct codec_list *out)
+{
+    bool texts = field->kind == CODEC_TEXTS;
+    if (object->type != MSGPACK_OBJECT_ARRAY || object->via.array.size > field->limit ||
+        (!texts && !field->optional && object->via.array.size == 0)) {
+        return bad_field(codec, field);
+    }
+    size_t item_size = texts ? sizeof(struct slice) : field->of->size;
+    out->count = object->via.array.size;
+    out->items = arena_alloc(decoder->arena, out->count, item_size);
+    if (out->items == NULL) {
+        return fail(STATUS_NO_MEMORY, "decode %s.%s", codec->name, field->name);
+    }
+    for (size_t i = 0; i < out->count; i++) {
+        const msgpack_object *item = &object->via.array.ptr[i];
+        void *slot = (char *)out->items + i * item_size;
+        if (texts) {
+            if (!text_of(item, CODEC_TEXTS_SIZE_MAX, slot)) {
+                return bad_field(codec, field);
+            }
+            continue;
+        }
+        struct status status = decode_message(decoder, field->of, item, slot);
+        if (failed(status)) {
+            return wrap(status, "%s.%s", codec->name, field->name);
+        }
+    }
+    return OK;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by the skim. */
+static struct status decode_field(const struct decoder *decoder, const struct codec *codec,
+                                  const struct codec_field *field, const msgpack_object *object,
+                                  void *member)
+{
+    bool good = false;
+    switch (field->kind) {
+    case CODEC_U64:
+        good = object->type == MSGPACK_OBJECT_POSITIVE_INTEGER && object->via.u64 <= field->limit;
+        if (good) {
+            *(uint64_t *)member = object->via.u64;
+        }
+        break;
+    case CODEC_BOOL:
+        good = object->type == MSGPACK_OBJECT_BOOLEAN;
+        if (good) {
+            *(bool *)member = object->via.boolean;
+        }
+        break;
+    case CODEC_TEXT: good = text_of(object, field->limit, member); break;
+    case CODEC_BYTES:
+        good = object->type == MSGPACK_OBJECT_BIN && object->via.bin.size <= field->limit;
+        if (good) {
+            *(struct slice *)member =
+                (struct slice){.data = object->via.bin.ptr, .size = object->via.bin.size};
+        }
+        break;
+    case CODEC_MESSAGE: return decode_message(decoder, field->of, object, member);
+    case CODEC_LIST:
+    case CODEC_TEXTS: return decode_list(decoder, codec, field, object, member);
+    }
+    return good ? OK : bad_field(codec, field);
+}
+
+static bool key_names(const struct decoder *decoder, const struct codec_field *field,
+                      const msgpack_object *key)
+{
+    if (decoder->dialect == CODEC_TAGS) {
+        return key->type == MSGPACK_OBJECT_POSITIVE_INTEGER && key->via.u64 == field->tag;
+    }
+    size_t size = strlen(field->name);
+    return key->type == MSGPACK_OBJECT_STR && key->via.str.size == size &&
+           memcmp(key->via.str.ptr, field->name, size) == 0;
+}
+
+/* `hint` is where the field would stand if the sender wrote every field in order: it mostly did. */
+static const struct codec_field *find_field(const struct decoder *decoder,
+                                            const struct codec *codec, const msgpack_object *key,
+                                            size_t hint)
+{
+    for (size_t i = 0; i < codec->field_count; i++) {
+        const struct codec_field *field = &codec->fields[(hint + i) % codec->field_count];
+        if (key_names(decoder, field, key)) {
+            return field;
+        }
+    }
+    return NULL;
+}
+
+static struct status check_complete(const struct codec *codec, uint64_t seen)
+{
+    for (size_t i = 0; i < codec->field_count; i++) {
+        if (!codec->fields[i].optional && (seen & UINT64_C(1) << i) == 0) {
+            return fail(STATUS_INVALID, "%s.%s is missing", codec->name, codec->fields[i].name);
+        }
+    }
+    return OK;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by the skim. */
+static struct status decode_message(const struct decoder *decoder, const struct codec *codec,
+                                    const msgpack_object *object, void *out)
+{
+    assert(codec->field_count <= CODEC_FIELDS_MAX);
+    if (object->type != MSGPACK_OBJECT_MAP) {
+        return fail(STATUS_INVALID, "%s is not a map", codec->name);
+    }
+    memset(out, 0, codec->size);
+
+    uint64_t seen = 0;
+    size_t hint = 0;
+    for (uint32_t i = 0; i < object->via.map.size; i++) {
+        const msgpack_object_kv *pair = &object->via.map.ptr[i];
+        const struct codec_field *field = find_field(decoder, codec, &pair->key, hint);
+        if (field == NULL && decoder->dialect == CODEC_NAMES) {
+            continue;
+        }
+        if (field == NULL) {
+            return fail(STATUS_INVALID, "%s has an unknown field", codec->name);
+        }
+        hint = (size_t)(field - codec->fields) + 1;
+        uint64_t bit = UINT64_C(1) << (hint - 1);
+        if ((seen & bit) != 0) {
+            return fail(STATUS_INVALID, "%s.%s is given twice", codec->name, field->name);
+        }
+        seen |= bit;
+        struct status status =
+            decode_field(decoder, codec, field, &pair->val, (char *)out + field->offset);
+        if (failed(status)) {
+            return status;
+        }
+    }
+    return check_complete(codec, seen);
+}
+
+struct status codec_decode_next(const struct codec *codec, enum codec_dialect dialect,
+                                struct slice *input, struct arena *arena, void *out)
+{
+    static const struct skim_limits limits = {
+        .size_max = CODEC_SIZE_MAX,
+        .depth_max = 2 * CODEC_DEPTH_MAX,
+        .values_max = CODEC_VALUES_MAX,
+    };
+    size_t size = 0;
+    enum skim_result skimmed = skim_value(*input, &limits, &size);
+    if (skimmed != SKIM_COMPLETE) {
+        return fail(STATUS_INVALID, "%s is %s", codec->name, skim_explain(skimmed));
+    }
+
+    msgpack_unpacked unpacked;
+    msgpack_unpacked_init(&unpacked);
+    size_t offset = 0;
+    struct status status;
+    msgpack_unpack_return rv = msgpack_unpack_next(&unpacked, input->data, size, &offset);
+    if (rv == MSGPACK_UNPACK_SUCCESS) {
+        const struct decoder decoder = {.dialect = dialect, .arena = arena};
+        status = decode_message(&decoder, codec, &unpacked.data, out);
+    } else if (rv == MSGPACK_UNPACK_NOMEM_ERROR) {
+        status = fail(STATUS_NO_MEMORY, "decode %s", codec->name);
+    } else {
+        status = fail(STATUS_INVALID, "%s is not MessagePack", codec->name);
+    }
+    msgpack_unpacked_destroy(&unpacked);
+    if (!failed(status)) {
+        input->data = (const char *)input->data + size;
+        input->size -= size;
+    }
+    return status;
+}
+
+struct status codec_decode(const struct codec *codec, enum codec_dialect dialect,
+                           struct slice input, struct arena *arena, void *out)
+{
+    struct status status = codec_decode_next(codec, dialect, &input, arena, out);
+    if (!failed(status) && input.size > 0) {
+        return fail(STATUS_INVALID, "%s is followed by %zu bytes", codec->name, input.size);
+    }
+    return status;
 }
