@@ -2,8 +2,8 @@
 // a value, wait for the answer and put the next. Keys are never repeated (16 digits), values are
 // -size bytes, unique (they begin with the key). With -batch a transaction of that many puts.
 //
-// The writers share -conns connections, by default at most 64: with one each for 256 writers etcd
-// was slower on the machine of docs/benchmarks.md, and the comparison should show it at its best.
+// The writers share -conns connections, by default at most 64, as etcd's own load generator lets
+// them do. Whether one connection each would be faster or slower was not measured.
 //
 // One JSON object on standard output, as rpc_load's. Exits with 1 if any answer was an error.
 //
