@@ -113,8 +113,8 @@ MUST_USE struct status codec_encode(const struct codec *codec, enum codec_dialec
 
 /*
  * Decode `input`, one complete msgpack map and nothing after it, into `*out`. Every field that is
- * not optional must be there, none twice. The bytes are skimmed (skim.h) before msgpack-c sees
- * them, so any input is safe.
+ * not optional must be there, none twice. The bytes are skimmed (skim.h) before anything else, so
+ * any input is safe.
  *
  * Text and bytes in `*out` borrow from `input`; lists are allocated from `arena`. Fails with
  * STATUS_INVALID or STATUS_NO_MEMORY, leaving `*out` unspecified; the arena is the caller's to

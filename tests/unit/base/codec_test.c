@@ -135,8 +135,31 @@ static void test_decode_rows(void **state)
         {"over its limit", CODEC_TAGS, BYTES("\x81\x01\xcc\xc8"), STATUS_INVALID},
         {"negative", CODEC_TAGS, BYTES("\x81\x01\xff"), STATUS_INVALID},
         {"not a map", CODEC_TAGS, BYTES("\x91\x01"), STATUS_INVALID},
+        {"a float", CODEC_TAGS, BYTES("\x81\x01\xca\x40\xa0\x00\x00"), STATUS_INVALID},
+        {"nil", CODEC_TAGS, BYTES("\x81\x01\xc0"), STATUS_INVALID},
+        {"true", CODEC_TAGS, BYTES("\x81\x01\xc3"), STATUS_INVALID},
+        {"text", CODEC_TAGS, BYTES("\x81\x01\xa1\x35"), STATUS_INVALID},
+        {"negative, of one byte", CODEC_TAGS, BYTES("\x81\x01\xd0\x80"), STATUS_INVALID},
+        {"negative, of eight", CODEC_TAGS, BYTES("\x81\x01\xd3\xff\xff\xff\xff\xff\xff\xff\xff"),
+         STATUS_INVALID},
+        {"cut short", CODEC_TAGS, BYTES("\x82\x01\x05"), STATUS_INVALID},
+        {"followed by more", CODEC_TAGS, BYTES("\x81\x01\x05\xc0"), STATUS_INVALID},
+        {"a tag that is text", CODEC_TAGS, BYTES("\x81\xa1x\x05"), STATUS_INVALID},
+        {"a long map", CODEC_TAGS, BYTES("\xde\x00\x01\x01\x05"), STATUS_OK},
         {"names: good", CODEC_NAMES, BYTES("\x81\xa1x\x05"), STATUS_OK},
         {"names: unknown is ignored", CODEC_NAMES, BYTES("\x82\xa1x\x05\xa1q\x01"), STATUS_OK},
+        {"names: unknown of every kind is passed", CODEC_NAMES,
+         BYTES(
+             "\x8a\xa1x\x05\xa1q\x82\x91\x92\x80\x90\x05\xa1x\x09\xa1q\xc0\xa1q\xc4\x01x\xa1q\xcb"
+             "12345678\xa1q\xd1\xff\xff\xa1q\xdc\x00\x02\xa1x\xc2\xa1q\xdf\x00\x00\x00\x01\xa1x\x09"
+             "\xa1q\xd9\x01x\xa1y\x06"),
+         STATUS_OK},
+        {"names: keys of other kinds are passed", CODEC_NAMES,
+         BYTES("\x84\x01\x09\x91\xa1x\x09\xc4\x01x\x09\xa1x\x05"), STATUS_OK},
+        {"names: a longer name is another", CODEC_NAMES, BYTES("\x82\xa3x\0y\x09\xa1x\x05"),
+         STATUS_OK},
+        {"names: a shorter name is another", CODEC_NAMES, BYTES("\x82\xa0\x09\xa1x\x05"),
+         STATUS_OK},
         {"names: missing", CODEC_NAMES, BYTES("\x81\xa1q\x05"), STATUS_INVALID},
         {"names: twice", CODEC_NAMES, BYTES("\x82\xa1x\x05\xa1x\x05"), STATUS_INVALID},
     };
@@ -147,6 +170,34 @@ static void test_decode_rows(void **state)
         check_row(rows[i].name);
         CHECK_CODE(codec_decode(&point_codec, rows[i].dialect, rows[i].bytes, &arena, &point),
                    rows[i].code);
+        if (rows[i].code == STATUS_OK) {
+            CHECK_U64(point.x, 5);
+        }
+        arena_release(&arena);
+    }
+}
+
+/* One number may be written in many ways, by clients in other languages. */
+static void test_decode_numbers(void **state)
+{
+    static const struct slice forms[] = {
+        BYTES("\x81\x01\x05"),
+        BYTES("\x81\x01\xcc\x05"),
+        BYTES("\x81\x01\xcd\x00\x05"),
+        BYTES("\x81\x01\xce\x00\x00\x00\x05"),
+        BYTES("\x81\x01\xcf\x00\x00\x00\x00\x00\x00\x00\x05"),
+        BYTES("\x81\x01\xd0\x05"),
+        BYTES("\x81\x01\xd1\x00\x05"),
+        BYTES("\x81\x01\xd2\x00\x00\x00\x05"),
+        BYTES("\x81\x01\xd3\x00\x00\x00\x00\x00\x00\x00\x05"),
+        BYTES("\x81\xcd\x00\x01\x05"),
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct point point;
+        struct arena arena = {0};
+        CHECK_OK(codec_decode(&point_codec, CODEC_TAGS, forms[i], &arena, &point));
+        CHECK_U64(point.x, 5);
         arena_release(&arena);
     }
 }
@@ -175,9 +226,8 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_encode_limits),
-        cmocka_unit_test(test_decode_rows),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_encode_limits),
+        cmocka_unit_test(test_decode_rows),   cmocka_unit_test(test_decode_numbers),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
