@@ -7,7 +7,7 @@
  *              [--warm S] [--seconds S] [--run NUMBER]
  *
  * `submit` writes message records whose stored body (CODEC_TAGS, what etcd's value is to etcd) is
- * exactly RECORD_BODY_SIZE bytes, with five search keys; no two of one run, nor of runs with
+ * exactly LOAD_BODY_SIZE bytes, with five search keys; no two of one run, nor of runs with
  * different --run numbers, are the same message. Requests are encoded once; what makes a record
  * unique is then written over in place, so that the load costs little beside what it measures.
  *
@@ -17,7 +17,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <endian.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,22 +31,12 @@
 #include "client/protocol.h"
 #include "client/rpc_frame.h"
 #include "histogram.h"
+#include "load_request.h"
 
-#define RECORD_BODY_SIZE 256U /* Bytes of a record as stored. */
 #define WRITERS_MAX 4096U
+#define RUNS_MAX 512U /* Another --run after so many writes the same records again. */
+#define NUMBERS_PER_RUN UINT64_C(10000000000)
 #define FILE_SIZE_MAX 65536U
-#define ID_AT 3U /* Of a frame that rpc_frame_begin_request() began: 0x94, type, 0xCE, id. */
-
-/* What stands in a template where a record's own number goes: as a number, and as 16 digits. */
-#define NUMBER_MARK UINT64_C(0x001234567890ABCD)
-#define DIGITS_MARK "9182736450918273"
-#define DIGITS_SIZE 16U
-
-enum call_kind {
-    CALL_SUBMIT,
-    CALL_STATUS,
-    CALL_SEARCH,
-};
 
 struct options {
     const char *socket;
@@ -55,7 +44,7 @@ struct options {
     const char *ca;
     const char *certificate;
     const char *key;
-    enum call_kind call;
+    enum load_call call;
     unsigned writers;
     unsigned batch;
     double warm_s;
@@ -66,9 +55,7 @@ struct options {
 struct writer {
     struct load *load;
     struct stream *stream;
-    struct buffer request;
-    size_t *numbers; /* Offsets in the request where a record's number stands. */
-    size_t *digits;  /* The same as text. */
+    struct load_request request;
     struct buffer input;
     uint32_t id;
     uint64_t sent_ns;
@@ -91,168 +78,14 @@ struct load {
     struct histogram latency_us;
 };
 
-static void die(const char *what, const char *why)
-{
-    (void)fprintf(stderr, "rpc_load: %s: %s\n", what, why);
-    exit(1);
-}
-
-static void must(struct status status, const char *what)
-{
-    if (failed(status)) {
-        die(what, status.message);
-    }
-}
-
-/* ---- Requests ---- */
-
-static struct message_record record_template(const char *subject)
-{
-    static struct slice recipient;
-    static struct record_observable domain;
-    recipient = slice_of("user@example.org");
-    domain = (struct record_observable){.type = slice_of("domain"),
-                                        .value = slice_of("sender.example.com")};
-    return (struct message_record){
-        .serial = slice_of("564D7A1B2C3D-B1"),
-        .mid = NUMBER_MARK,
-        .revision = 1,
-        .start_ms = 1700000000000,
-        .last_ms = 1700000001000,
-        .complete = true,
-        .disposition = slice_of("delivered"),
-        .direction = slice_of("incoming"),
-        .sender = slice_of("someone@sender.example.com"),
-        .recipients = {.items = &recipient, .count = 1},
-        .recipient_count = 1,
-        .subject = slice_of(subject),
-        .message_id = slice_of("<" DIGITS_MARK "@sender.example.com>"),
-        .size = 41234,
-        .sender_ip = slice_of("198.51.100.7"),
-        .observables = {.items = &domain, .count = 1},
-    };
-}
-
-/* The subject makes up for what is missing to RECORD_BODY_SIZE. */
-static void pad_subject(char subject[RECORD_BODY_SIZE])
-{
-    struct buffer body = {0};
-    memset(subject, 0, RECORD_BODY_SIZE);
-    memset(subject, 's', 32); /* From 32 bytes on a text's header is one byte longer. */
-    struct message_record record = record_template(subject);
-    must(codec_encode(&message_record_codec, CODEC_TAGS, &record, &body), "encode a record");
-    if (body.size > RECORD_BODY_SIZE) {
-        die("encode a record", "the template is larger than the body may be");
-    }
-    memset(subject + 32, 's', RECORD_BODY_SIZE - body.size);
-    buffer_clear(&body);
-    record = record_template(subject);
-    must(codec_encode(&message_record_codec, CODEC_TAGS, &record, &body), "encode a record");
-    if (body.size != RECORD_BODY_SIZE) {
-        die("encode a record", "the body has not the size it should");
-    }
-    buffer_release(&body);
-}
-
-static void encode_submit(const struct options *options, struct buffer *out)
-{
-    char subject[RECORD_BODY_SIZE];
-    pad_subject(subject);
-    struct message_record *records = calloc(options->batch, sizeof *records);
-    if (records == NULL) {
-        die("encode a request", "no memory");
-    }
-    for (unsigned i = 0; i < options->batch; i++) {
-        records[i] = record_template(subject);
-    }
-    const struct rpc_submit submit = {.feed = slice_of("rpc_load"),
-                                      .records = {.items = records, .count = options->batch}};
-    must(codec_encode(&rpc_submit_codec, CODEC_NAMES, &submit, out), "encode a request");
-    free(records);
-}
-
-static void encode_request(const struct options *options, struct buffer *out)
-{
-    static const char *const methods[] = {
-        [CALL_SUBMIT] = "records.submit",
-        [CALL_STATUS] = "export.status",
-        [CALL_SEARCH] = "records.search",
-    };
-    const struct rpc_search search = {
-        .key = slice_of("domain"), .value = slice_of("sender.example.com"), .limit = 10};
-    const struct rpc_empty empty = {0};
-    if (!rpc_frame_begin_request(out, 0, methods[options->call])) {
-        die("encode a request", "no memory");
-    }
-    switch (options->call) {
-    case CALL_SUBMIT: encode_submit(options, out); return;
-    case CALL_STATUS:
-        must(codec_encode(&rpc_empty_codec, CODEC_NAMES, &empty, out), "encode a request");
-        return;
-    case CALL_SEARCH:
-        must(codec_encode(&rpc_search_codec, CODEC_NAMES, &search, out), "encode a request");
-        return;
-    }
-}
-
-/* Where the mark stands, once for each record of the batch. */
-static size_t *find_marks(const struct buffer *request, const void *mark, size_t size,
-                          unsigned count)
-{
-    size_t *offsets = calloc(count, sizeof *offsets);
-    const char *at = request->data;
-    const char *end = at + request->size;
-    for (unsigned i = 0; offsets != NULL && i < count; i++) {
-        at = memmem(at, (size_t)(end - at), mark, size);
-        if (at == NULL) {
-            die("encode a request", "a mark is missing");
-        }
-        offsets[i] = (size_t)(at - (const char *)request->data);
-        at += size;
-    }
-    if (offsets == NULL) {
-        die("encode a request", "no memory");
-    }
-    return offsets;
-}
-
-static void make_request(struct writer *writer)
-{
-    const struct options *options = &writer->load->options;
-    encode_request(options, &writer->request);
-    if (options->call == CALL_SUBMIT) {
-        uint64_t number = htobe64(NUMBER_MARK);
-        writer->numbers = find_marks(&writer->request, &number, sizeof number, options->batch);
-        writer->digits = find_marks(&writer->request, DIGITS_MARK, DIGITS_SIZE, options->batch);
-    }
-}
-
-/* Make the request one that was never sent before. */
-static void renew_request(struct writer *writer)
-{
-    struct load *load = writer->load;
-    char *bytes = writer->request.data;
-    uint32_t id = htobe32(++writer->id);
-    memcpy(bytes + ID_AT, &id, sizeof id);
-    for (unsigned i = 0; writer->numbers != NULL && i < load->options.batch; i++) {
-        uint64_t number = load->next_number++;
-        uint64_t wire = htobe64(number);
-        memcpy(bytes + writer->numbers[i], &wire, sizeof wire);
-        for (char *at = bytes + writer->digits[i] + DIGITS_SIZE; at > bytes + writer->digits[i];
-             number /= 10) {
-            *--at = (char)('0' + number % 10);
-        }
-    }
-}
-
 /* ---- Writers ---- */
 
 static void send_next(struct writer *writer)
 {
-    renew_request(writer);
-    struct slice bytes = buffer_slice(&writer->request);
+    load_request_renew(&writer->request, ++writer->id, &writer->load->next_number);
+    struct slice bytes = buffer_slice(&writer->request.bytes);
     writer->sent_ns = uv_hrtime();
-    must(stream_write(writer->stream, &bytes, 1), "send");
+    load_must(stream_write(writer->stream, &bytes, 1), "send");
 }
 
 static void note_error(struct load *load, struct slice message)
@@ -266,7 +99,8 @@ static void check_submitted(struct load *load, struct slice result)
 {
     struct rpc_submitted submitted;
     struct arena arena = {0};
-    must(codec_decode(&rpc_submitted_codec, CODEC_NAMES, result, &arena, &submitted), "answer");
+    load_must(codec_decode(&rpc_submitted_codec, CODEC_NAMES, result, &arena, &submitted),
+              "answer");
     arena_release(&arena);
     if (submitted.accepted != load->options.batch) {
         note_error(load, slice_of("a record was there before: give each run its own --run number"));
@@ -278,9 +112,9 @@ static void take_answer(struct writer *writer, struct slice bytes)
     struct load *load = writer->load;
     struct rpc_frame frame;
     bool id_known;
-    must(rpc_frame_parse(bytes, &frame, &id_known), "answer");
+    load_must(rpc_frame_parse(bytes, &frame, &id_known), "answer");
     if (!frame.response || frame.id != writer->id) {
-        die("answer", "it is not the one that was waited for");
+        load_die("answer", "it is not the one that was waited for");
     }
     if (frame.error != 0) {
         note_error(load, frame.message);
@@ -291,7 +125,7 @@ static void take_answer(struct writer *writer, struct slice bytes)
         histogram_add(&load->latency_us, (now_ns - writer->sent_ns) / 1000);
         load->records += load->options.batch;
     }
-    if (load->options.call == CALL_SUBMIT) {
+    if (load->options.call == LOAD_SUBMIT) {
         check_submitted(load, frame.result);
     }
 }
@@ -303,14 +137,14 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
     struct writer *writer = context;
     size_t size = 0;
     if (!buffer_append(&writer->input, bytes.data, bytes.size)) {
-        die("answer", "no memory");
+        load_die("answer", "no memory");
     }
     enum skim_result skimmed = skim_value(buffer_slice(&writer->input), &limits, &size);
     if (skimmed == SKIM_PARTIAL) {
         return;
     }
     if (skimmed != SKIM_COMPLETE) {
-        die("answer", skim_explain(skimmed));
+        load_die("answer", skim_explain(skimmed));
     }
     take_answer(writer, (struct slice){.data = writer->input.data, .size = size});
     buffer_consume(&writer->input, size);
@@ -355,7 +189,7 @@ static void on_close(struct stream *stream, void *context, struct status reason)
     const struct writer *writer = context;
     (void)stream;
     if (!writer->load->ending) {
-        die("connection", failed(reason) ? reason.message : "it was closed");
+        load_die("connection", failed(reason) ? reason.message : "it was closed");
     }
 }
 
@@ -369,19 +203,18 @@ static void open_writer(struct load *load, struct writer *writer)
                                            .context = writer,
                                            .handshake_timeout_ms = 30000};
     writer->load = load;
-    make_request(writer);
-    must(load->tls == NULL
-             ? stream_connect_local(load->options.socket, &options, &writer->stream)
-             : stream_connect_tls(load->options.tls, NULL, load->tls, &options, &writer->stream),
-         "connect");
+    load_request_make(&writer->request, load->options.call, load->options.batch);
+    load_must(
+        load->tls == NULL
+            ? stream_connect_local(load->options.socket, &options, &writer->stream)
+            : stream_connect_tls(load->options.tls, NULL, load->tls, &options, &writer->stream),
+        "connect");
 }
 
 static void close_writer(struct writer *writer)
 {
-    buffer_release(&writer->request);
+    load_request_release(&writer->request);
     buffer_release(&writer->input);
-    free(writer->numbers);
-    free(writer->digits);
 }
 
 /* ---- Running ---- */
@@ -390,8 +223,8 @@ static struct slice read_file(const char *path, struct buffer *out)
 {
     FILE *file = path == NULL ? NULL : fopen(path, "re");
     if (file == NULL || !buffer_reserve(out, FILE_SIZE_MAX)) {
-        die("--tls needs readable files for --ca, --certificate and --key",
-            path == NULL ? "one is missing" : path);
+        load_die("--tls needs readable files for --ca, --certificate and --key",
+                 path == NULL ? "one is missing" : path);
     }
     out->size = fread(out->data, 1, FILE_SIZE_MAX, file);
     (void)fclose(file);
@@ -409,7 +242,7 @@ static void open_tls(struct load *load)
         .certificate_pem = read_file(load->options.certificate, &certificate),
         .key_pem = read_file(load->options.key, &key),
     };
-    must(tls_context_create(&options, &load->tls), "TLS");
+    load_must(tls_context_create(&options, &load->tls), "TLS");
     buffer_release(&ca);
     buffer_release(&certificate);
     buffer_release(&key);
@@ -443,12 +276,10 @@ static void report(const struct load *load)
 static int run(struct load *load)
 {
     const struct options *options = &load->options;
-    /* 2^49 is above what real appliances count to and keeps every number's encoding at nine
-     * bytes and sixteen digits, with 10^11 numbers for each of 512 runs. */
-    load->next_number = (UINT64_C(1) << 49U) + options->run % 512 * UINT64_C(10000000000);
+    load->next_number = LOAD_NUMBER_MIN + options->run % RUNS_MAX * NUMBERS_PER_RUN;
     load->writers = calloc(options->writers, sizeof *load->writers);
     if (load->writers == NULL || uv_loop_init(&load->loop) != 0) {
-        die("start", "no memory");
+        load_die("start", "no memory");
     }
     (void)uv_timer_init(&load->loop, &load->timer);
     load->timer.data = load;
@@ -469,18 +300,18 @@ static int run(struct load *load)
 
 /* ---- Options ---- */
 
-static enum call_kind call_of(const char *name)
+static enum load_call call_of(const char *name)
 {
     if (strcmp(name, "submit") == 0) {
-        return CALL_SUBMIT;
+        return LOAD_SUBMIT;
     }
     if (strcmp(name, "status") == 0) {
-        return CALL_STATUS;
+        return LOAD_STATUS;
     }
     if (strcmp(name, "search") != 0) {
-        die("--call", "it is submit, status or search");
+        load_die("--call", "it is submit, status or search");
     }
-    return CALL_SEARCH;
+    return LOAD_SEARCH;
 }
 
 static void set_option(struct options *options, int letter, const char *value)
@@ -497,7 +328,7 @@ static void set_option(struct options *options, int letter, const char *value)
     case 'u': options->warm_s = strtod(value, NULL); return;
     case 'd': options->seconds = strtod(value, NULL); return;
     case 'r': options->run = strtoull(value, NULL, 10); return;
-    default: die("usage", "see the first lines of rpc_load.c");
+    default: load_die("usage", "see the first lines of rpc_load.c");
     }
 }
 
@@ -520,7 +351,7 @@ int main(int argc, char **argv)
     if ((options->socket == NULL) == (options->tls == NULL) || options->writers == 0 ||
         options->writers > WRITERS_MAX || options->batch == 0 || options->batch > RPC_RECORDS_MAX ||
         options->seconds <= 0 || options->warm_s < 0) {
-        die("usage", "see the first lines of rpc_load.c");
+        load_die("usage", "see the first lines of rpc_load.c");
     }
     return run(&load);
 }
