@@ -5,11 +5,11 @@
  * exactly. A crash forgets a node's memory and keeps what its disk had finished, plus a part of
  * what was under way.
  *
- *     soak_main.c   options, one child process a seed, the balance
+ *     muster_sim.c   options, one child process a seed, the balance
  *     sim_run.c     the schedule of faults, healing, and the last checks
  *     sim_node.c    one node: raft_io, state machine, start and crash
  *     sim_machine.c its state machine: the real store, or a digest
- *     soak_disk.c   its disk: what survives
+ *     sim_raft_disk.c   its disk: what survives
  *     sim_world.c   events, randomness, the network
  *     sim_check.c   what must hold
  *
@@ -245,7 +245,7 @@ int world_send(struct sim_node *from, struct raft_io_send *request,
 void world_deliver(struct sim_node *to, struct flight *flight);
 void world_sent(struct sim_node *from, void *payload);
 
-/* soak_disk.c */
+/* sim_raft_disk.c */
 void disk_submit(struct sim_node *node, struct disk_op *op);
 void disk_finish(struct sim_node *node, struct disk_op *op);
 void disk_crash(struct sim_node *node, struct disk_op **ops, size_t count);

@@ -1,12 +1,12 @@
 /*
- * muster-soak: run the simulated cluster over many seeds, each in a process of its own, and say
+ * muster-sim: run the simulated cluster over many seeds, each in a process of its own, and say
  * which of them came out wrong. Exits 0 if none did, 1 otherwise, 2 on a usage error.
  *
- *     muster-soak --seeds 1..4000 --nodes 3                      over the real store
- *     muster-soak --seeds 1..10000 --machine digest              much faster
- *     muster-soak --seeds 1..300 --guard off --stop-at-first     the negative control
- *     muster-soak --seeds 1..4000 --guard -ACKCLAMP              what one rule is worth
- *     muster-soak --trace 183                                    one seed, step by step
+ *     muster-sim --seeds 1..4000 --nodes 3                      over the real store
+ *     muster-sim --seeds 1..10000 --machine digest              much faster
+ *     muster-sim --seeds 1..300 --guard off --stop-at-first     the negative control
+ *     muster-sim --seeds 1..4000 --guard -ACKCLAMP              what one rule is worth
+ *     muster-sim --trace 183                                    one seed, step by step
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -199,7 +199,7 @@ static enum verdict run_process(const struct soak *soak, uint64_t seed, struct r
     }
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) != child) {
-        perror("muster-soak");
+        perror("muster-sim");
         exit(2);
     }
     if (WIFSIGNALED(status)) {
@@ -295,7 +295,7 @@ int main(int argc, char **argv)
     struct result *result =
         mmap(NULL, sizeof *result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (result == MAP_FAILED) {
-        perror("muster-soak");
+        perror("muster-sim");
         return 2;
     }
     return run_all(&soak, result);
