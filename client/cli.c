@@ -194,6 +194,25 @@ struct status cli_try(struct cli *cli, enum rpc_method method, const void *param
     return connection_call(cli->connection, &request, &cli->arena, result, error);
 }
 
+/* A stale answer says how old it is, beside what it says. */
+static void say_age(const struct codec *codec, const void *result)
+{
+    char room[OUTPUT_TEXT_SIZE];
+    for (size_t i = 0; i < codec->field_count; i++) {
+        const struct codec_field *field = &codec->fields[i];
+        if (field->of != &rpc_freshness_codec) {
+            continue;
+        }
+        const struct rpc_freshness *freshness =
+            (const void *)((const char *)result + field->offset);
+        if (freshness->stale && freshness->age_ms == UINT64_MAX) {
+            (void)fprintf(stderr, "stale: no leader was heard since the node started\n");
+        } else if (freshness->stale) {
+            (void)fprintf(stderr, "stale: as of %s ago\n", output_span(freshness->age_ms, room));
+        }
+    }
+}
+
 int cli_call(struct cli *cli, enum rpc_method method, const void *params, void *result)
 {
     struct connection_error error;
@@ -203,6 +222,10 @@ int cli_call(struct cli *cli, enum rpc_method method, const void *params, void *
     struct status status = cli_try(cli, method, params, is_done ? &done : result, &error);
     if (failed(status)) {
         return cli_explain(cli, &error);
+    }
+    if (result != NULL && !cli->json &&
+        method != RPC_CLUSTER_STATUS) { /* Which says it in its page. */
+        say_age(rpc_methods[method].result, result);
     }
     int exit_code = 0;
     if (is_done && !output_json(cli, &rpc_done_codec, &done, &exit_code) && done.message.size > 0) {

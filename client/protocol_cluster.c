@@ -104,6 +104,7 @@ const struct codec rpc_token_codec = CODEC(struct rpc_token, "token", token_fiel
 
 static const struct codec_field tokens_fields[] = {
     CODEC_NESTED_OPTIONAL(struct rpc_tokens, 1, tokens, CODEC_LIST, RPC_LIST_MAX, &rpc_token_codec),
+    CODEC_NESTED_OPTIONAL(struct rpc_tokens, 2, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
 };
 const struct codec rpc_tokens_codec = CODEC(struct rpc_tokens, "tokens", tokens_fields);
 

@@ -76,6 +76,8 @@ const struct codec rpc_operator_codec = CODEC(struct rpc_operator, "operator", o
 static const struct codec_field operators_fields[] = {
     CODEC_NESTED_OPTIONAL(struct rpc_operators, 1, operators, CODEC_LIST, RPC_LIST_MAX,
                           &rpc_operator_codec),
+    CODEC_NESTED_OPTIONAL(struct rpc_operators, 2, freshness, CODEC_MESSAGE, 0,
+                          &rpc_freshness_codec),
 };
 const struct codec rpc_operators_codec = CODEC(struct rpc_operators, "operators", operators_fields);
 
@@ -98,6 +100,7 @@ const struct codec rpc_audit_line_codec =
 static const struct codec_field audit_fields[] = {
     CODEC_NESTED_OPTIONAL(struct rpc_audit, 1, lines, CODEC_LIST, RPC_LIST_MAX,
                           &rpc_audit_line_codec),
+    CODEC_NESTED_OPTIONAL(struct rpc_audit, 2, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
 };
 const struct codec rpc_audit_codec = CODEC(struct rpc_audit, "audit", audit_fields);
 
@@ -105,6 +108,8 @@ static const struct codec_field audit_verified_fields[] = {
     CODEC_FIELD(struct rpc_audit_verified, 1, lines, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_audit_verified, 2, good, CODEC_BOOL, 1),
     CODEC_FIELD(struct rpc_audit_verified, 3, error, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_NESTED_OPTIONAL(struct rpc_audit_verified, 4, freshness, CODEC_MESSAGE, 0,
+                          &rpc_freshness_codec),
 };
 const struct codec rpc_audit_verified_codec =
     CODEC(struct rpc_audit_verified, "audit_verified", audit_verified_fields);

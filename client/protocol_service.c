@@ -23,6 +23,8 @@ static const struct codec_field registration_fields[] = {
     CODEC_FIELD(struct rpc_registration, 12, error_code, CODEC_TEXT, RPC_ID_SIZE_MAX),
     CODEC_FIELD(struct rpc_registration, 13, error, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
     CODEC_FIELD(struct rpc_registration, 14, not_after_ms, CODEC_U64, UINT64_MAX),
+    CODEC_NESTED_OPTIONAL(struct rpc_registration, 15, freshness, CODEC_MESSAGE, 0,
+                          &rpc_freshness_codec),
 };
 const struct codec rpc_registration_codec =
     CODEC(struct rpc_registration, "registration", registration_fields);
@@ -124,6 +126,8 @@ const struct codec rpc_dead_letter_codec =
 static const struct codec_field dead_letters_fields[] = {
     CODEC_NESTED_OPTIONAL(struct rpc_dead_letters, 1, dead_letters, CODEC_LIST, RPC_LIST_MAX,
                           &rpc_dead_letter_codec),
+    CODEC_NESTED_OPTIONAL(struct rpc_dead_letters, 2, freshness, CODEC_MESSAGE, 0,
+                          &rpc_freshness_codec),
 };
 const struct codec rpc_dead_letters_codec =
     CODEC(struct rpc_dead_letters, "dead_letters", dead_letters_fields);

@@ -172,7 +172,10 @@ void handle_token_list(struct call *call)
             .created_by = all[i].created_by,
         };
     }
-    const struct rpc_tokens view = {.tokens = {.items = rows, .count = tokens.count}};
+    const struct rpc_tokens view = {
+        .tokens = {.items = rows, .count = tokens.count},
+        .freshness = daemon_freshness(call->daemon, call->options.stale),
+    };
     call_reply(call, &view);
 }
 

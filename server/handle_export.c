@@ -80,7 +80,10 @@ void handle_dead_letters(struct call *call)
             .at_ms = all[i].at_ms,
         };
     }
-    const struct rpc_dead_letters view = {.dead_letters = {.items = rows, .count = letters.count}};
+    const struct rpc_dead_letters view = {
+        .dead_letters = {.items = rows, .count = letters.count},
+        .freshness = daemon_freshness(call->daemon, call->options.stale),
+    };
     call_reply(call, &view);
 }
 

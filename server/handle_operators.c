@@ -138,7 +138,10 @@ void handle_operator_list(struct call *call)
             .not_after_ms = all[i].not_after_ms,
         };
     }
-    const struct rpc_operators view = {.operators = {.items = rows, .count = operators.count}};
+    const struct rpc_operators view = {
+        .operators = {.items = rows, .count = operators.count},
+        .freshness = daemon_freshness(call->daemon, call->options.stale),
+    };
     call_reply(call, &view);
 }
 
@@ -193,7 +196,10 @@ void handle_audit_list(struct call *call)
             .hash = hex_text(call, (struct slice){.data = all[i].hash, .size = STORE_HASH_SIZE}),
         };
     }
-    const struct rpc_audit view = {.lines = {.items = rows, .count = lines.count}};
+    const struct rpc_audit view = {
+        .lines = {.items = rows, .count = lines.count},
+        .freshness = daemon_freshness(call->daemon, call->options.stale),
+    };
     call_reply(call, &view);
 }
 
@@ -209,6 +215,7 @@ void handle_audit_verify(struct call *call)
         .lines = count,
         .good = !failed(status),
         .error = slice_of(status.message),
+        .freshness = daemon_freshness(call->daemon, call->options.stale),
     };
     call_reply(call, &verified);
 }

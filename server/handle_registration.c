@@ -27,6 +27,7 @@ void handle_registration_status(struct call *call)
     if (failed(status)) {
         call_fail(call, status);
     } else {
+        view.freshness = daemon_freshness(call->daemon, call->options.stale);
         call_reply(call, &view);
     }
 }

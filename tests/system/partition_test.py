@@ -150,6 +150,15 @@ def check_stale(alone):
     wait_for("the stale answer grows older", older, 10)
     found = alone.call("records.search", {"key": "mid", "value": "1", "stale": True})
     check(len(found["records"]) == 1 and found["freshness"]["stale"], f"a stale search: {found}")
+    reads = [row["method"] for row in alone.call("rpc.describe")["methods"] if row["routing"] == "read"]
+    check(len(reads) > 10, f"the reads that the node describes: {reads}")
+    for method in reads:
+        if method == "cluster.standing":  # Between nodes, and never stale.
+            continue
+        params = {"key": "mid", "value": "1"} if method == "records.search" else {}
+        freshness = alone.call(method, dict(params, stale=True)).get("freshness", {})
+        check(freshness.get("stale"), f"{method} does not say that it is stale: {freshness}")
+        check(freshness["age_ms"] > 100, f"{method} does not say how old it is: {freshness}")
     status = alone.status()
     check(not status["quorum"], "a node that is alone says that it has a quorum")
     check(status["problems"], "a node that is alone lists no problem")

@@ -159,6 +159,7 @@ struct rpc_registration {
     struct slice error_code;
     struct slice error;
     uint64_t not_after_ms; /* Of the device certificate. */
+    struct rpc_freshness freshness; /* In the answer of registration.status only. */
 };
 extern const struct codec rpc_registration_codec;
 
@@ -255,6 +256,7 @@ extern const struct codec rpc_token_codec;
 
 struct rpc_tokens {
     struct codec_list tokens; /* rpc_token */
+    struct rpc_freshness freshness;
 };
 extern const struct codec rpc_tokens_codec;
 
@@ -466,6 +468,7 @@ extern const struct codec rpc_dead_letter_codec;
 
 struct rpc_dead_letters {
     struct codec_list dead_letters; /* rpc_dead_letter */
+    struct rpc_freshness freshness;
 };
 extern const struct codec rpc_dead_letters_codec;
 
@@ -500,6 +503,7 @@ extern const struct codec rpc_operator_codec;
 
 struct rpc_operators {
     struct codec_list operators; /* rpc_operator */
+    struct rpc_freshness freshness;
 };
 extern const struct codec rpc_operators_codec;
 
@@ -518,6 +522,7 @@ extern const struct codec rpc_audit_line_codec;
 
 struct rpc_audit {
     struct codec_list lines; /* rpc_audit_line */
+    struct rpc_freshness freshness;
 };
 extern const struct codec rpc_audit_codec;
 
@@ -525,6 +530,7 @@ struct rpc_audit_verified {
     uint64_t lines;
     bool good;
     struct slice error;
+    struct rpc_freshness freshness;
 };
 extern const struct codec rpc_audit_verified_codec;
 
