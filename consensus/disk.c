@@ -60,6 +60,9 @@ static struct status real_open(void *context, const char *name, bool create, int
 {
     struct real_disk *real = context;
     int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
+    if (fault_fires(FAULT_WAL_OPEN)) {
+        return fail_errno(EIO, "open %s/%s", real->path, name);
+    }
     int file = openat(real->directory, name, flags, FILE_MODE);
     if (file < 0) {
         return fail_errno(errno, "open %s/%s", real->path, name);
@@ -180,6 +183,9 @@ static struct status real_rename(void *context, const char *from, const char *to
 static struct status real_unlink(void *context, const char *name)
 {
     struct real_disk *real = context;
+    if (fault_fires(FAULT_WAL_UNLINK)) {
+        return fail_errno(EIO, "remove %s/%s", real->path, name);
+    }
     if (unlinkat(real->directory, name, 0) != 0) {
         return fail_errno(errno, "remove %s/%s", real->path, name);
     }

@@ -94,7 +94,7 @@ static struct status verify_and_sync(struct image_file *file)
         memcmp(digest, file->expected_digest, digest_size) != 0) {
         return fail(STATUS_CORRUPT, "an image does not have its checksum");
     }
-    if (fsync(file->fd) != 0) {
+    if (fault_fires(FAULT_IMAGE_SYNC) ? (errno = EIO, true) : fsync(file->fd) != 0) {
         return fail_errno(errno, "sync %s", file->path);
     }
     return sync_folder(file->path);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "node.h"
 #include "raft_view.h"
 
@@ -55,7 +56,7 @@ static struct status may_change(const struct consensus *node)
 static struct change *begin(struct consensus *node, struct membership_change *owner,
                             membership_done done)
 {
-    struct change *change = calloc(1, sizeof *change);
+    struct change *change = fault_fires(FAULT_NODE_CHANGE) ? NULL : calloc(1, sizeof *change);
     if (change == NULL) {
         return NULL;
     }
@@ -258,6 +259,7 @@ void membership_turn(struct consensus *node)
         }
         struct membership_change *owner = change->owner;
         struct status status = outcome_of(change);
+        fault_step(FAULT_NODE_CHANGED);
         change->owner = NULL;
         if (change->done) {
             *at = change->next;

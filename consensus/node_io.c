@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/random.h"
 #include "node.h"
 
@@ -169,7 +170,7 @@ static void append_on_done(struct wal_request *request, struct status status)
 static int io_append(struct raft_io *io, struct raft_io_append *request,
                      const struct raft_entry entries[], unsigned count, raft_io_append_cb callback)
 {
-    struct append *append = calloc(1, sizeof *append);
+    struct append *append = fault_fires(FAULT_NODE_APPEND) ? NULL : calloc(1, sizeof *append);
     if (append == NULL) {
         return RAFT_NOMEM;
     }
@@ -209,7 +210,7 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing,
                            const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb callback)
 {
     struct consensus *node = node_of(io);
-    struct put *put = calloc(1, sizeof *put);
+    struct put *put = fault_fires(FAULT_NODE_SNAPSHOT_PUT) ? NULL : calloc(1, sizeof *put);
     if (put == NULL) {
         return RAFT_NOMEM;
     }
@@ -231,7 +232,7 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *requ
                            raft_io_snapshot_get_cb callback)
 {
     struct consensus *node = node_of(io);
-    struct snapshot_get *get = calloc(1, sizeof *get);
+    struct snapshot_get *get = fault_fires(FAULT_NODE_SNAPSHOT_GET) ? NULL : calloc(1, sizeof *get);
     if (get == NULL) {
         return RAFT_NOMEM;
     }

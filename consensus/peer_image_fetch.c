@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "image_file.h"
 #include "peer_state.h"
 
@@ -268,7 +269,7 @@ void image_fetch_cancel_all(struct peers *peers)
 struct status peer_image_fetch(struct peers *peers, struct peer_image *image, uint64_t node_id,
                                const char *path, peer_image_done done)
 {
-    struct image_fetch *fetch = calloc(1, sizeof *fetch);
+    struct image_fetch *fetch = fault_fires(FAULT_IMAGE_FETCH) ? NULL : calloc(1, sizeof *fetch);
     if (fetch == NULL) {
         return fail(STATUS_NO_MEMORY, "fetch an image");
     }

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "peer_state.h"
 
 #define UNSENT_SIZE_MAX (1U << 20U) /* Bytes: above it the pipe is not read. */
@@ -287,7 +288,7 @@ static struct status start(struct image_source *source)
 static struct status begin(struct link *link)
 {
     struct peers *peers = link->peers;
-    struct image_source *source = calloc(1, sizeof *source);
+    struct image_source *source = fault_fires(FAULT_IMAGE_SERVE) ? NULL : calloc(1, sizeof *source);
     if (source == NULL) {
         return fail(STATUS_NO_MEMORY, "serve an image");
     }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "node.h"
 
 struct entry {
@@ -57,7 +58,8 @@ struct status consensus_propose(struct consensus *consensus, struct proposal *pr
         return status;
     }
     size_t offset = proposals->bytes_start + proposals->bytes.size;
-    if (!buffer_append(&proposals->bytes, command.data, command.size)) {
+    if (fault_fires(FAULT_NODE_PROPOSE) ||
+        !buffer_append(&proposals->bytes, command.data, command.size)) {
         return fail(STATUS_NO_MEMORY, "proposal of %zu bytes", command.size);
     }
     proposal->done = done;

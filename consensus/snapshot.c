@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "node.h"
 #include "raft_view.h"
 
@@ -83,7 +84,8 @@ int snapshot_take(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned 
     struct consensus *node = fsm->data;
     struct buffer manifest = {0};
     struct status status = describe(node, raft_last_applied(&node->raft), &manifest);
-    struct raft_buffer *list = raft_malloc(sizeof *list);
+    struct raft_buffer *list =
+        fault_fires(FAULT_NODE_SNAPSHOT_TAKE) ? NULL : raft_malloc(sizeof *list);
     void *copy = raft_malloc(manifest.size + 1);
     if (failed(status) || list == NULL || copy == NULL) {
         raft_free(list);
@@ -164,11 +166,13 @@ static void image_on_fetched(struct peer_image *image, struct status status)
         drop(node); /* The leader offers it again. */
         return;
     }
+    fault_step(FAULT_IMAGE_FETCHED);
     status = install(node);
     if (failed(status)) {
         drop(node);
         return;
     }
+    fault_step(FAULT_IMAGE_INSTALLED);
     (void)unlink(node->images.path);
     node->snapshots_installed++;
     node->images.message.raft.server_address = node->images.address;

@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "wal_state.h"
 
 #define LOW_BATCHES 256U /* Batches between two tries to fill up the reserve. */
@@ -149,6 +150,7 @@ static struct status stage_state(struct wal *wal, const struct wal_request *requ
 static struct status stage_truncate(struct wal *wal, const struct wal_request *request)
 {
     struct wal_record record = {.type = WAL_RECORD_TRUNCATE, .index = request->index};
+    fault_step(FAULT_WAL_TRUNCATE);
     struct status status = wal_stage(wal, &record);
     wal->written_next = request->index;
     for (struct wal_file *file = wal->oldest; file != NULL; file = file->next) {
@@ -210,6 +212,7 @@ static struct status put_snapshot(struct wal *wal, struct wal_request *request)
     (void)pthread_mutex_unlock(&wal->mutex);
     request->image = NULL;
     free(old);
+    fault_step(FAULT_WAL_SNAPSHOT_STORED);
 
     raft_index keep = manifest->index;
     if (request->trailing == 0) {
@@ -217,9 +220,11 @@ static struct status put_snapshot(struct wal *wal, struct wal_request *request)
         if (failed(status)) {
             return status;
         }
+        fault_step(FAULT_WAL_RESET);
     } else {
         keep = keep > request->trailing ? keep - request->trailing : 0;
     }
+    fault_step(FAULT_WAL_RELEASE);
     return wal_release(wal, keep);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "client/rpc_frame.h"
@@ -191,6 +192,7 @@ static void on_proposed(struct proposal *proposal, struct status status, struct 
 {
     struct call *call = proposal->context;
     const struct apply_outcome applied = {.refusal = outcome.code, .value = outcome.value};
+    fault_step(FAULT_CALL_APPLIED);
     if (status.code == STATUS_UNKNOWN) {
         call_fail(call,
                   fail(STATUS_UNKNOWN,
@@ -220,7 +222,9 @@ void call_propose(struct call *call, struct command *command,
         .comment = call->options.comment,
     };
     buffer_clear(&daemon->scratch);
-    struct status status = command_encode(command, &daemon->scratch);
+    struct status status = fault_fires(FAULT_CALL_PROPOSE)
+                               ? fail(STATUS_NO_MEMORY, "propose")
+                               : command_encode(command, &daemon->scratch);
     if (!failed(status)) {
         call->proposal.context = call;
         call->applied = applied;

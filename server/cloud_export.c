@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/crc32c.h"
+#include "base/fault.h"
 #include "cloud_state.h"
 #include "scopes.h"
 #include "store/seal.h"
@@ -218,7 +219,9 @@ static struct status load(void *context, uint64_t sequence, struct bundle *bundl
     struct cloud *cloud = context;
     struct arena arena = {0};
 
-    struct status status = cloud->context.ops->flush(cloud->context.context);
+    struct status status = fault_fires(FAULT_EXPORT_LOAD)
+                               ? fail(STATUS_NO_MEMORY, "load a bundle")
+                               : cloud->context.ops->flush(cloud->context.context);
     if (!failed(status)) {
         status = load_records(cloud, &arena, sequence, bundle);
     }
@@ -231,6 +234,7 @@ static struct status load(void *context, uint64_t sequence, struct bundle *bundl
 static void on_sent(struct ctia_import *import, const struct ctia_answer *answer)
 {
     struct cloud *cloud = import->context;
+    fault_step(FAULT_EXPORT_ANSWERED);
     exporter_on_sent(&cloud->exporter, (unsigned)(import - cloud->imports), answer);
 }
 
@@ -250,6 +254,9 @@ static struct status send_bundle(void *context, unsigned slot, struct slice body
     if (failed(status)) {
         return status;
     }
+    if (fault_fires(FAULT_EXPORT_SEND)) {
+        return fail(STATUS_NO_MEMORY, "send a bundle");
+    }
     target.endpoints = cloud_endpoints(cloud, target.region);
     cloud->imports[slot].context = cloud;
     return ctia_start(&cloud->imports[slot], &target, body, on_sent);
@@ -263,6 +270,7 @@ static void cancel_bundle(void *context, unsigned slot)
 
 static void on_advanced(struct cloud *cloud, bool applied)
 {
+    fault_step(FAULT_EXPORT_ADVANCED);
     exporter_on_advanced(&cloud->exporter, applied);
 }
 
@@ -274,7 +282,10 @@ static struct status advance(void *context, const struct bundle *bundle)
         .body.export_advance = {.from = bundle->from, .to = bundle->to},
     };
 
-    struct status status = bundle_rejects(bundle, &arena, &command.body.export_advance.rejects);
+    struct status status =
+        fault_fires(FAULT_EXPORT_ADVANCE)
+            ? fail(STATUS_NO_MEMORY, "move the mark")
+            : bundle_rejects(bundle, &arena, &command.body.export_advance.rejects);
     if (!failed(status)) {
         status = cloud_propose(context, &command, on_advanced);
     }

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/x509.h"
 #include "cloud_state.h"
 #include "store/seal.h"
@@ -45,6 +46,7 @@ static void on_answer(struct exchange_call *call, const struct exchange_answer *
 {
     struct cloud *cloud = call->context;
     struct exchange_answer checked = *answer;
+    fault_step(FAULT_REGISTRAR_ANSWERED);
 
     if (answer->result == EXCHANGE_REGISTERED) {
         check_certificate(cloud, &checked);
@@ -157,7 +159,9 @@ static struct status call(void *context, enum exchange_kind kind,
     struct cloud *cloud = context;
     struct arena arena = {0};
 
-    struct status status = cloud->context.ops->flush(cloud->context.context);
+    struct status status = fault_fires(FAULT_REGISTRAR_CALL)
+                               ? fail(STATUS_NO_MEMORY, "ask the cloud")
+                               : cloud->context.ops->flush(cloud->context.context);
     if (failed(status)) {
         return status;
     }
@@ -182,12 +186,14 @@ static void cancel(void *context)
 
 static void on_proposed(struct cloud *cloud, bool applied)
 {
+    fault_step(FAULT_REGISTRAR_PROPOSED);
     registrar_on_proposed(&cloud->registrar, applied);
 }
 
 static struct status propose(void *context, const struct command *command)
 {
-    return cloud_propose(context, command, on_proposed);
+    return fault_fires(FAULT_REGISTRAR_PROPOSE) ? fail(STATUS_NO_MEMORY, "propose")
+                                                : cloud_propose(context, command, on_proposed);
 }
 
 static void start_timer(void *context, uint64_t delay_ms)

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "base/fault.h"
 #include "cloud_state.h"
 
 static struct status credentials(void *context, struct arena *arena, struct codec_list *out)
@@ -20,7 +21,9 @@ static void on_granted(struct oauth_grant *grant, const struct oauth_answer *ans
 static struct status ask(void *context, const struct credential_view *credential)
 {
     struct cloud *cloud = context;
-    return cloud_grant(cloud, &cloud->verify_grant, credential, on_granted);
+    return fault_fires(FAULT_VERIFY_ASK)
+               ? fail(STATUS_NO_MEMORY, "ask the cloud")
+               : cloud_grant(cloud, &cloud->verify_grant, credential, on_granted);
 }
 
 static void cancel(void *context)
@@ -36,7 +39,8 @@ static void on_proposed(struct cloud *cloud, bool applied)
 
 static struct status propose(void *context, const struct command *command)
 {
-    return cloud_propose(context, command, on_proposed);
+    return fault_fires(FAULT_VERIFY_PROPOSE) ? fail(STATUS_NO_MEMORY, "propose")
+                                             : cloud_propose(context, command, on_proposed);
 }
 
 static void cloud_paused(void *context, unsigned delay_s, const char *reason)

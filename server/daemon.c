@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/tls.h"
@@ -206,6 +207,7 @@ void daemon_stop(struct daemon *daemon, bool restart, const char *reason)
         return;
     }
     log_event(LOG_LEVEL_NOTICE, restart ? "restarting" : "stopping", log_text("reason", reason));
+    fault_step(FAULT_DAEMON_STOPPING);
     daemon->stopping = true;
     daemon->stopped_at_ms = clock_monotonic_ms();
     rpc_server_drain(daemon->rpc_server);
@@ -237,6 +239,7 @@ static void open_handles(struct daemon *daemon)
 
 static void release(struct daemon *daemon)
 {
+    fault_step(FAULT_DAEMON_CLOSED);
     if (daemon->store != NULL) {
         struct status status = store_sync(daemon->store);
         if (failed(status)) {

@@ -10,6 +10,7 @@
 
 #include "ask.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "client/rpc_frame.h"
 #include "daemon.h"
@@ -64,8 +65,10 @@ static void on_forgotten(struct doubt *doubt)
                   log_text("remedy", "`muster cluster leave` makes it standalone"));
         return;
     }
+    fault_step(FAULT_LINEAGE_STAGED);
     struct status status =
         identity_switch(daemon->config.data_directory, daemon->identity.previous);
+    fault_step(FAULT_LINEAGE_SWITCHED);
     if (failed(status)) {
         log_event(LOG_LEVEL_WARNING, "could not return to the standalone lineage",
                   log_text("error", status.message));

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 #define FILE_PATH_SIZE 640
 
 struct status file_read(const char *path, size_t size_max, struct buffer *out)
@@ -56,6 +58,10 @@ static struct status write_and_sync(int fd, struct slice bytes, const char *path
 {
     const char *at = bytes.data;
     size_t left = bytes.size;
+    if (fault_fires(FAULT_FILE_WRITE)) {
+        (void)!write(fd, at, left / 2); /* As a disk that becomes full. */
+        return fail_errno(ENOSPC, "write %s", path);
+    }
     while (left > 0) {
         ssize_t put = write(fd, at, left);
         if (put < 0 && errno != EINTR) {
@@ -66,7 +72,8 @@ static struct status write_and_sync(int fd, struct slice bytes, const char *path
             left -= (size_t)put;
         }
     }
-    return fsync(fd) == 0 ? OK : fail_errno(errno, "sync %s", path);
+    int error = fault_fires(FAULT_FILE_SYNC) ? (errno = EIO, -1) : fsync(fd);
+    return error == 0 ? OK : fail_errno(errno, "sync %s", path);
 }
 
 struct status file_sync_folder(const char *path)
@@ -75,7 +82,8 @@ struct status file_sync_folder(const char *path)
     if (fd < 0) {
         return fail_errno(errno, "open %s", path);
     }
-    struct status status = fsync(fd) == 0 ? OK : fail_errno(errno, "sync %s", path);
+    int error = fault_fires(FAULT_FILE_SYNC_FOLDER) ? (errno = EIO, -1) : fsync(fd);
+    struct status status = error == 0 ? OK : fail_errno(errno, "sync %s", path);
     (void)close(fd);
     return status;
 }
@@ -93,8 +101,9 @@ struct status file_write(const char *path, struct slice bytes)
     }
     struct status status = write_and_sync(fd, bytes, beside);
     (void)close(fd);
-    if (!failed(status) && rename(beside, path) != 0) {
-        status = fail_errno(errno, "rename %s", beside);
+    if (!failed(status)) {
+        int error = fault_fires(FAULT_FILE_RENAME) ? (errno = EIO, -1) : rename(beside, path);
+        status = error == 0 ? OK : fail_errno(errno, "rename %s", beside);
     }
     if (failed(status)) {
         (void)unlink(beside);
@@ -105,7 +114,8 @@ struct status file_write(const char *path, struct slice bytes)
 
 struct status file_make_folder(const char *path)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+    int error = fault_fires(FAULT_FILE_MAKE_FOLDER) ? (errno = ENOSPC, -1) : mkdir(path, 0700);
+    if (error != 0 && errno != EEXIST) {
         return fail_errno(errno, "make the folder %s", path);
     }
     return OK;
@@ -116,7 +126,7 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
     (void)info;
     (void)kind;
     (void)walk;
-    return remove(path);
+    return fault_fires(FAULT_FILE_REMOVE) ? (errno = EIO, -1) : remove(path);
 }
 
 struct status file_remove_tree(const char *path)

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/skim.h"
@@ -342,7 +343,9 @@ static struct status wrap_call(struct forwarder *forwarder, const struct call *c
 static struct status send_call(struct forwarder *forwarder, const struct call *call)
 {
     struct buffer frame = {0};
-    struct status status = wrap_call(forwarder, call, &frame);
+    struct status status = fault_fires(FAULT_FORWARD_SEND)
+                               ? fail(STATUS_NO_MEMORY, "forward %s", call->row->name)
+                               : wrap_call(forwarder, call, &frame);
     if (!failed(status) && forwarder->open && !forwarder->ending) {
         struct slice bytes = buffer_slice(&frame);
         status = stream_write(forwarder->stream, &bytes, 1);

@@ -13,6 +13,7 @@
 
 #include "admission.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -290,6 +291,7 @@ static void on_admitted(struct call *call, struct apply_outcome outcome)
 {
     const struct admit_state *state = call->state;
     (void)outcome;
+    fault_step(FAULT_ADMIT_APPLIED);
     log_event(LOG_LEVEL_NOTICE, "admitted a node", log_slice("node", state->admit.name),
               log_slice("serial", state->admit.serial),
               log_text("cloud_check", cloud_check_name(state->cloud)));
@@ -299,6 +301,7 @@ static void on_admitted(struct call *call, struct apply_outcome outcome)
 static void propose_admission(struct call *call, struct admit_state *state)
 {
     enum registration_state registration = REGISTRATION_REGISTERED;
+    fault_step(FAULT_ADMIT_ISSUED);
     (void)registration_state_parse(state->admit.registration, &registration);
     struct command command = {
         .type = COMMAND_MEMBER_ADMIT,
@@ -338,6 +341,7 @@ static void on_looked_up(void *argument, enum cloud_check answer, const char *re
     struct call *call = argument;
     struct admit_state *state = call->state;
     state->cloud = answer;
+    fault_step(FAULT_ADMIT_LOOKED_UP);
     if (call->answered) {
         call_release(call);
         return;

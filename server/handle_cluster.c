@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "base/fault.h"
 #include "call.h"
 #include "daemon.h"
 #include "handlers.h"
@@ -111,6 +112,7 @@ static struct status find_member(struct call *call, struct slice name, struct me
 static void on_removed(struct call *call, struct apply_outcome outcome)
 {
     (void)outcome;
+    fault_step(FAULT_REMOVE_APPLIED);
     call_done(call, "removed");
 }
 

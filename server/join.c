@@ -22,6 +22,7 @@
 #include "admission.h"
 #include "ask.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/tls.h"
 #include "call.h"
@@ -141,7 +142,9 @@ static void unlock(struct joiner *joiner)
         .body.standing_set = {.standing = STANDING_STANDALONE},
     };
     become(joiner, JOINER_UNLOCKING);
-    struct status status = daemon_propose(joiner->daemon, &command, on_unlocked, joiner);
+    struct status status = fault_fires(FAULT_JOIN_UNLOCK)
+                               ? fail(STATUS_NO_MEMORY, "unlock")
+                               : daemon_propose(joiner->daemon, &command, on_unlocked, joiner);
     if (failed(status)) {
         on_unlocked(joiner, status, (struct apply_outcome){0});
     }
@@ -154,7 +157,9 @@ static struct status stage_and_switch(struct daemon *daemon, struct identity *st
     struct status status =
         identity_stage(daemon->config.data_directory, daemon->config.root_secret_file, staged);
     if (!failed(status)) {
+        fault_step(FAULT_LINEAGE_STAGED);
         status = identity_switch(daemon->config.data_directory, staged->lineage);
+        fault_step(FAULT_LINEAGE_SWITCHED);
     }
     return status;
 }
@@ -196,6 +201,7 @@ static void on_admitted(void *context, struct status status, uint64_t error, str
         status = codec_decode(&rpc_admitted_codec, CODEC_NAMES, result, &arena, &admitted);
     }
     if (!failed(status)) {
+        fault_step(FAULT_JOIN_ADMITTED);
         status = follow(joiner, &admitted);
     } else if (status.code == STATUS_UNKNOWN) {
         status = wrap(status, "the cluster did not answer; if it lists this node as joining, it "
@@ -203,6 +209,7 @@ static void on_admitted(void *context, struct status status, uint64_t error, str
     }
     if (!failed(status)) {
         answer_admitted(joiner, &admitted);
+        fault_step(FAULT_JOIN_ANSWERED);
         become(joiner, JOINER_IDLE);
         drop_connection(joiner);
         daemon_stop(joiner->daemon, true, "this node joined a cluster");
@@ -275,6 +282,9 @@ static struct status ask_cluster(struct joiner *joiner, bool check)
     if (!failed(status)) {
         status = join_request(joiner->daemon, &joiner->token, check, &request);
     }
+    if (!failed(status) && fault_fires(FAULT_JOIN_ASK)) {
+        status = fail(STATUS_NO_MEMORY, "ask to join");
+    }
     if (!failed(status)) {
         question.request = buffer_slice(&request);
         status = ask_start(joiner->daemon->loop, joiner->tls, &question, &joiner->ask);
@@ -300,6 +310,7 @@ static void on_locked(void *argument, struct status status, struct apply_outcome
         return;
     }
     if (!failed(status)) {
+        fault_step(FAULT_JOIN_LOCKED);
         become(joiner, JOINER_ASKING);
         status = ask_cluster(joiner, false);
     }

@@ -20,6 +20,7 @@
 
 #include "ask.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "call.h"
 #include "client/rpc_frame.h"
@@ -118,7 +119,9 @@ void leaver_destroy(struct leaver *leaver)
 static void go(struct leaver *leaver)
 {
     struct call *call = leaver->call;
+    fault_step(FAULT_LEAVE_GONE);
     struct status status = joiner_become_standalone(leaver->daemon->joiner);
+    fault_step(FAULT_LEAVE_LEFT);
     leaver->call = NULL;
     become(leaver, LEAVER_IDLE);
     if (failed(status)) {
@@ -235,6 +238,9 @@ static void ask_leader(struct leaver *leaver, uint64_t leader_id)
             leaver->unknown ? write_question(leaver, &request) : write_request(leaver, &request);
     }
     if (!failed(status)) {
+        status = fault_fires(FAULT_LEAVE_ASK) ? fail(STATUS_NO_MEMORY, "ask to leave") : OK;
+    }
+    if (!failed(status)) {
         leaver->leader_id = leader_id;
         question.request = buffer_slice(&request);
         status = ask_start(daemon->loop, daemon->tls_client, &question, &leaver->ask);
@@ -259,6 +265,7 @@ static void on_handed_over(struct membership_change *change, struct status statu
         give_up_status(leaver, wrap(status, "let another node lead first"));
         return;
     }
+    fault_step(FAULT_LEAVE_HANDED_OVER);
     become(leaver, LEAVER_WAITING);
 }
 

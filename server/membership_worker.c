@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "daemon.h"
 
@@ -220,6 +221,7 @@ static const char *step_name(enum membership_step step)
 static void finish(struct membership *membership, struct status status)
 {
     struct arena arena = {0};
+    fault_step(FAULT_MEMBERSHIP_DONE);
     struct slice name = daemon_name_of(membership->daemon, &arena, membership->action.node_id);
     if (failed(status)) {
         membership->not_before_ms = clock_monotonic_ms() + RETRY_MS;
@@ -283,6 +285,9 @@ static struct status start(struct membership *membership, struct membership_acti
     struct consensus *consensus = membership->daemon->consensus;
     struct membership_change *change = &membership->change;
     change->context = membership;
+    if (fault_fires(FAULT_MEMBERSHIP_START)) {
+        return fail(STATUS_NO_MEMORY, "start a change of the members");
+    }
     switch (action.step) {
     case MEMBERSHIP_NOTHING: return OK;
     case MEMBERSHIP_ADD: return add_to_raft(membership, action.node_id);

@@ -18,6 +18,7 @@
 
 #include <curl/curl.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "config.h"
 #include "daemon.h"
@@ -147,7 +148,10 @@ int main(int argc, char **argv)
     };
     argp_err_exit_status = EXIT_CONFIG;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    struct status status = read_config(&arguments, &config);
+    struct status status = fault_open();
+    if (!failed(status)) {
+        status = read_config(&arguments, &config);
+    }
     free(options);
     free(names);
     if (failed(status)) {
@@ -170,6 +174,7 @@ int main(int argc, char **argv)
     bool restart;
     do {
         exit_code = daemon_run(&config, &restart);
+        fault_step(FAULT_DAEMON_RESTART);
     } while (restart);
     curl_global_cleanup();
     return exit_code;

@@ -35,7 +35,8 @@ struct status store_image_write(struct store *store, int fd)
     if (store->env == NULL) {
         status = fail(STATUS_IO, "write an image: the store is not open");
     } else {
-        rv = fault_fires(FAULT_IMAGE_WRITE) ? EIO : mdb_env_copyfd2(store->env, fd, MDB_CP_COMPACT);
+        rv = fault_fires(FAULT_STORE_IMAGE_WRITE) ? EIO
+                                                  : mdb_env_copyfd2(store->env, fd, MDB_CP_COMPACT);
         status = status_of_lmdb(rv, "write an image");
     }
     (void)pthread_rwlock_unlock(&store->image_lock);
@@ -96,7 +97,7 @@ static struct status check_image(struct store *store, const char *path, uint64_t
     struct store image = {
         .env_flags = MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS,
         .map_size_max = store->map_size_max,
-        .directory = strdup(path),
+        .directory = fault_fires(FAULT_ALLOC) ? NULL : strdup(path),
     };
     struct status status = image.directory == NULL
                                ? fail(STATUS_NO_MEMORY, "check the image %s", path)
@@ -156,13 +157,18 @@ static struct status move_in(struct exchange *exchange, const char *path)
     struct store *store = exchange->store;
     store_detach(store);
     (void)unlink(exchange->old);
-    if (link(exchange->data, exchange->old) != 0) {
+    if (fault_fires(FAULT_STORE_IMAGE_LINK) ? (errno = EIO, true)
+                                            : link(exchange->data, exchange->old) != 0) {
         return fail_errno(errno, "link %s", exchange->old);
     }
-    if (fault_fires(FAULT_IMAGE_WRITE) ? (errno = EIO, true) : rename(path, exchange->data) != 0) {
+    if (fault_fires(FAULT_STORE_IMAGE_RENAME) ? (errno = EIO, true)
+                                              : rename(path, exchange->data) != 0) {
         return fail_errno(errno, "rename %s", path);
     }
     struct status status = sync_path(store->directory, O_DIRECTORY);
+    if (!failed(status) && fault_fires(FAULT_STORE_IMAGE_OPEN)) {
+        status = fail_errno(EIO, "open %s", exchange->data);
+    }
     return failed(status) ? status : store_attach(store);
 }
 
@@ -187,6 +193,7 @@ static struct status install(struct store *store, const char *path, uint64_t ind
     if (failed(status)) {
         status = put_back(&exchange, status);
     } else {
+        fault_step(FAULT_STORE_IMAGE_DONE);
         (void)unlink(exchange.old);
     }
     exchange_release(&exchange);

@@ -298,6 +298,7 @@ struct status store_flush(struct store *store)
     if (failed(status)) {
         return break_store(store, wrap(status, "flush the store"));
     }
+    fault_step(FAULT_STORE_COMMITTED);
     store->flushed_index = store->head.applied_index;
     store->dirty = false;
     return OK;

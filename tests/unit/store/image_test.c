@@ -177,8 +177,12 @@ static void test_refused(void **state)
 
 static void test_install_faults(void **state)
 {
-    static const enum fault_point points[] = {FAULT_ALLOC, FAULT_STORE_COMMIT, FAULT_STORE_SYNC,
-                                              FAULT_IMAGE_WRITE};
+    static const enum fault_point points[] = {FAULT_ALLOC,
+                                              FAULT_STORE_COMMIT,
+                                              FAULT_STORE_SYNC,
+                                              FAULT_STORE_IMAGE_LINK,
+                                              FAULT_STORE_IMAGE_RENAME,
+                                              FAULT_STORE_IMAGE_OPEN};
     (void)state;
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         for (int after = 0;; after++) {
@@ -311,7 +315,7 @@ static void test_write_while_applying(void **state)
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK_OK(writing.status);
     CHECK_OK(store_image_install(pair.follower.store, writing.path, 22));
-    fault_arm(FAULT_IMAGE_WRITE, 0, 1);
+    fault_arm(FAULT_STORE_IMAGE_WRITE, 0, 1);
     CHECK_CODE(write_image(&pair.leader, pair.image), STATUS_IO);
     CHECK_U64((uint64_t)fault_reset(), 1);
     pair_close(&pair);
