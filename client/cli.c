@@ -35,6 +35,7 @@ static const struct explanation explanations[] = {
     {RPC_BUSY, "busy", "try again in a moment"},
     {RPC_TIMEOUT, "no answer in time", "try again, with a longer --timeout if it is slow"},
     {RPC_FULL, "no space left", "free space on the node's disk"},
+    {RPC_SUSPENDED, "suspended", "`muster node status` says more"},
     {RPC_INTERNAL, "error", NULL},
     {RPC_REFUSED, "refused", NULL},
 };

@@ -124,6 +124,11 @@ const struct cli_command cli_commands[] = {
      cmd_audit_list},
     {"audit verify", NULL, 0, 0, 0, NULL, "Check the audit's chain of hashes", cmd_audit_verify},
 
+    {"node status", NULL, 0, 0, WATCH, NULL,
+     "Whether this node takes part; if not, why, and when it tries again", cmd_node_status},
+    {"node retry", NULL, 0, 0, 0, NULL, "Let a suspended node look at its disk now",
+     cmd_node_retry},
+
     {"version", NULL, 0, 0, 0, NULL, "What this tool and the node are", cmd_version},
     {"describe", "[METHOD]", 0, 1, 0, NULL, "The methods of the admin RPC", cmd_describe},
     {"digest", NULL, 0, 0, CLI_TAKES(CLI_DEEP), NULL,

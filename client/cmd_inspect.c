@@ -1,5 +1,5 @@
 /*
- * `muster version`, `describe`, `digest` and `completion`: about the tool, the node and their
+ * `muster node`, `version`, `describe`, `digest` and `completion`: about the tool, the node and their
  * protocol.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli_completion.h"
 #include "cli_output.h"
 #include "cmd.h"
@@ -28,6 +29,47 @@ int cmd_version(struct cli *cli)
 {
     struct rpc_version version = {0};
     return cmd_read(cli, RPC_NODE_VERSION, &version, show_version);
+}
+
+static int show_node_status(struct cli *cli, const void *result, bool compact)
+{
+    const struct rpc_node_status *status = result;
+    char free_size[OUTPUT_TEXT_SIZE];
+    char size[OUTPUT_TEXT_SIZE];
+    char next[OUTPUT_TEXT_SIZE] = "not by itself";
+    char since[CLOCK_TEXT_SIZE];
+    if (status->next_try_in_ms != UINT64_MAX) {
+        (void)output_span(status->next_try_in_ms, next);
+    }
+    (void)printf("%s %s; its disk has %s free of %s\n", output_safe(&cli->arena, status->name),
+                 status->suspended ? "takes no part" : "takes part",
+                 output_size(status->disk_free, free_size), output_size(status->disk_size, size));
+    if (!status->suspended || compact) {
+        return 0;
+    }
+    (void)printf("  since      %s (%s)\n  reason     %s\n  next try   %s, %llu so far\n",
+                 clock_format(status->since_ms, since), output_safe(&cli->arena, status->kind),
+                 output_safe(&cli->arena, status->reason), next,
+                 (unsigned long long)status->attempts);
+    if (status->last_try.size > 0) {
+        (void)printf("  last try   %s\n", output_safe(&cli->arena, status->last_try));
+    }
+    (void)printf("  reads      %s\n  what helps %s\n",
+                 status->readable ? "stale ones are answered (--stale)" : "none",
+                 output_safe(&cli->arena, status->remedy));
+    return 0;
+}
+
+int cmd_node_status(struct cli *cli)
+{
+    struct rpc_node_status status = {0};
+    return cmd_read(cli, RPC_NODE_STATUS, &status, show_node_status);
+}
+
+int cmd_node_retry(struct cli *cli)
+{
+    struct rpc_empty empty = {0};
+    return cli_call(cli, RPC_NODE_RETRY, &empty, NULL);
 }
 
 int cmd_digest(struct cli *cli)

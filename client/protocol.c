@@ -191,6 +191,26 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .routing = RPC_HERE,
             .summary = "What this node runs, and since when.",
         },
+    [RPC_NODE_STATUS] =
+        {
+            .name = "node.status",
+            .params = &rpc_empty_codec,
+            .result = &rpc_node_status_codec,
+            .role = RPC_ROLE_VIEWER,
+            .routing = RPC_HERE,
+            .summary = "Whether this node takes part; if not, why, what helps and when it tries "
+                       "again; and the room on its disk.",
+        },
+    [RPC_NODE_RETRY] =
+        {
+            .name = "node.retry",
+            .params = &rpc_empty_codec,
+            .result = &rpc_done_codec,
+            .role = RPC_ROLE_ADMIN,
+            .routing = RPC_HERE,
+            .summary = "Let this node, which was suspended, look at its disk now and take part "
+                       "again.",
+        },
     [RPC_NODE_DIGEST] =
         {
             .name = "node.digest",
@@ -232,6 +252,7 @@ int rpc_exit_code(enum rpc_error error)
     case RPC_REFUSED: return 3;
     case RPC_NO_QUORUM:
     case RPC_UNREACHABLE:
+    case RPC_SUSPENDED:
     case RPC_TIMEOUT: return 4;
     case RPC_UNAUTHORIZED: return 5;
     case RPC_OUTCOME_UNKNOWN: return 6;
@@ -281,6 +302,7 @@ enum status_code rpc_status_of_error(uint64_t error)
         [RPC_TIMEOUT] = STATUS_TIMEOUT,
         [RPC_FULL] = STATUS_FULL,
         [RPC_INTERNAL] = STATUS_IO,
+        [RPC_SUSPENDED] = STATUS_UNREACHABLE,
     };
     if (error >= RPC_REFUSED) {
         return STATUS_REFUSED;
@@ -317,7 +339,7 @@ bool rpc_role_allows(enum rpc_role caller, enum rpc_method method)
         return true;
     }
     if (caller == RPC_ROLE_PEER) {
-        return needed == RPC_ROLE_PEER || method == RPC_NODE_DIGEST;
+        return needed == RPC_ROLE_PEER || method == RPC_NODE_DIGEST || method == RPC_NODE_STATUS;
     }
     return needed != RPC_ROLE_PEER && caller >= needed;
 }

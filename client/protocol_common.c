@@ -83,6 +83,23 @@ static const struct codec_field version_fields[] = {
 };
 const struct codec rpc_version_codec = CODEC(struct rpc_version, "version", version_fields);
 
+static const struct codec_field node_status_fields[] = {
+    CODEC_FIELD(struct rpc_node_status, 1, name, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+    CODEC_FIELD(struct rpc_node_status, 2, suspended, CODEC_BOOL, 1),
+    CODEC_FIELD(struct rpc_node_status, 3, kind, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_node_status, 4, reason, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_node_status, 5, remedy, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_node_status, 6, since_ms, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_node_status, 7, next_try_in_ms, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_node_status, 8, attempts, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_node_status, 9, last_try, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_node_status, 10, readable, CODEC_BOOL, 1),
+    CODEC_FIELD(struct rpc_node_status, 11, disk_free, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_node_status, 12, disk_size, CODEC_U64, UINT64_MAX),
+};
+const struct codec rpc_node_status_codec =
+    CODEC(struct rpc_node_status, "node_status", node_status_fields);
+
 static const struct codec_field digest_fields[] = {
     CODEC_OPTIONAL(struct rpc_digest, 1, index, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct rpc_digest, 2, deep, CODEC_BOOL, 1),

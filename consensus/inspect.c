@@ -68,11 +68,22 @@ static void fill_peers(const struct consensus *node, struct consensus_status *ou
     out->peer_bytes_received = peers.bytes_received;
 }
 
+uint64_t consensus_space_needed(const char *directory)
+{
+    return wal_space_needed(directory);
+}
+
 void consensus_status(const struct consensus *consensus, struct consensus_status *out)
 {
+    *out = (struct consensus_status){.event.role = CONSENSUS_STOPPED,
+                                     .library = "raft library " RAFT_LIBRARY_VERSION ", guarded",
+                                     .leader_heard_ms_ago = UINT64_MAX};
+    if (consensus == NULL) {
+        return;
+    }
     const struct raft *raft = &consensus->raft;
     *out = (struct consensus_status){.event = consensus->event,
-                                     .library = "raft library " RAFT_LIBRARY_VERSION ", guarded",
+                                     .library = out->library,
                                      .proposals = consensus->proposal_count,
                                      .entries = consensus->entry_count,
                                      .snapshots_taken = consensus->snapshots_taken,

@@ -477,6 +477,10 @@ struct status consensus_open(const struct consensus_options *options, struct con
     node->wal_open = !failed(status);
     if (!failed(status)) {
         status = node_io_open_peers(node, options);
+        if (status.code == STATUS_IO) {
+            status.code =
+                STATUS_UNREACHABLE; /* The network's; the caller tells it from the log's. */
+        }
     }
     if (!failed(status)) {
         status = start_raft(node);

@@ -71,6 +71,11 @@ struct wal_options {
  */
 MUST_USE struct status wal_open(const struct wal_options *options, struct wal **out);
 
+/* Bytes of free disk that wal_open() and the next file ask for, with the default options: what is
+ * missing of the reserve, and a manifest. NULL, or a folder that is not there: a new log. Any
+ * thread; a guess, as others use the disk too. */
+uint64_t wal_space_needed(const char *directory);
+
 /*
  * Write everything queued, answer it, release the lock, and then call `closed`, after which the log
  * is gone. Nothing may be called on it in between. With `loop` NULL `closed` is called before this

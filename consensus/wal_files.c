@@ -9,6 +9,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,28 @@ bool wal_file_parse(const char *name, enum wal_file_kind *kind, uint64_t *number
         }
     }
     return false;
+}
+
+uint64_t wal_space_needed(const char *directory)
+{
+    unsigned segments = 0;
+    unsigned spares = 0;
+    DIR *folder = directory == NULL ? NULL : opendir(directory);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        enum wal_file_kind kind = WAL_FILE_SNAPSHOT;
+        uint64_t number = 0;
+        if (wal_file_parse(entry->d_name, &kind, &number)) {
+            segments += kind == WAL_FILE_SEGMENT;
+            spares += kind == WAL_FILE_SPARE;
+        }
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    unsigned wanted = WAL_RESERVE_COUNT_DEFAULT + (segments == 0);
+    unsigned missing = wanted > spares ? wanted - spares : 0;
+    return (uint64_t)missing * WAL_SEGMENT_SIZE_DEFAULT + WAL_MANIFEST_FILE_SIZE;
 }
 
 void wal_files_free(struct wal_file *file)

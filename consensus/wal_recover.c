@@ -250,10 +250,20 @@ static struct status reconcile(const struct wal *wal, const struct replay *repla
     return OK;
 }
 
-/* Everything read is in the files, maybe not on the disk: after kill -9 it may be in memory only. */
-static struct status tail_sync(struct wal *wal)
+/*
+ * Everything read is in the files, maybe not on the disk: after kill -9, or after a failed sync, it
+ * may be in memory only. A sync alone proves nothing after one that failed, for the kernel then takes
+ * the pages for clean: so what was read, and verified, is written once more. Segments before the
+ * newest were synced before it was begun, and so was one that ends with a CLOSE.
+ */
+static struct status tail_sync(struct wal *wal, const struct replay *replay)
 {
-    struct status status = wal->disk->sync(wal->disk->context, wal->file);
+    struct disk *disk = wal->disk;
+    struct iovec part = {.iov_base = replay->newest, .iov_len = replay->end};
+    struct status status = replay->closed ? OK : disk->write(disk->context, wal->file, &part, 1, 0);
+    if (!failed(status)) {
+        status = disk->sync(disk->context, wal->file);
+    }
     return failed(status) ? wrap(status, "sync %016" PRIx64 ".wal", wal->header.sequence) : OK;
 }
 
@@ -266,7 +276,7 @@ static struct status continue_writing(struct wal *wal, const struct replay *repl
     wal->written_next = replay->start + replay->entries.count;
     struct status status = OK;
     if (wal->current != NULL) {
-        status = tail_sync(wal);
+        status = tail_sync(wal, replay);
         wal->staged = wal->written = wal->synced = replay->end;
         wal->closed_at = replay->closed ? replay->end : 0;
     }

@@ -50,6 +50,8 @@ void replay_release(struct replay *replay)
     replay_truncate(replay, replay->start);
     raft_free(replay->entries.items);
     replay->entries = (struct replay_entries){0};
+    free(replay->newest);
+    replay->newest = NULL;
 }
 
 /* Room for `size` bytes in the batch being filled, or in a new one. */
@@ -372,7 +374,11 @@ static struct status replay_one(struct wal *wal, const struct segment *segment, 
         struct slice all = {.data = bytes, .size = segment->header.segment_size};
         status = replay_bytes(replay, segment, file, all, known_end);
     }
-    free(bytes);
+    if (!failed(status) && known_end == 0) {
+        replay->newest = bytes; /* Freed by replay_release(). */
+    } else {
+        free(bytes);
+    }
     return status;
 }
 

@@ -40,10 +40,11 @@ struct replay {
     raft_id vote;
     raft_index start;
     struct replay_entries entries;
-    size_t end;  /* Of the newest segment: offset after its last record. */
-    bool closed; /* The last record is a CLOSE. */
-    bool dirty;  /* Something after the end looks like a record. */
-    bool begun;  /* A BEGIN was read. */
+    size_t end;      /* Of the newest segment: offset after its last record. */
+    uint8_t *newest; /* Its bytes. */
+    bool closed;     /* The last record is a CLOSE. */
+    bool dirty;      /* Something after the end looks like a record. */
+    bool begun;      /* A BEGIN was read. */
 };
 
 /* Open and check all headers, and find the chain. */

@@ -110,7 +110,8 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
         stream_close_because(stream, fail(STATUS_INVALID, "the answer is not RPC"));
         return;
     }
-    bool helpless = frame.error == RPC_NO_QUORUM || frame.error == RPC_UNREACHABLE;
+    bool helpless = frame.error == RPC_NO_QUORUM || frame.error == RPC_UNREACHABLE ||
+                    frame.error == RPC_SUSPENDED;
     if (helpless && ask->at + 1 < ask->question.addresses.count) {
         ask->asked = false; /* Nothing was changed: another one may know the leader. */
         buffer_clear(&ask->input);

@@ -7,8 +7,9 @@
  *                                             cloud and     a leader lets    everything
  *                                             calls         another lead     is closed
  *
- * A fatal failure goes to CLOSING at once. Stopping again changes nothing, except that a stop for good
- * (a signal) wins over a restart.
+ * A fatal failure goes to CLOSING at once, and the daemon begins anew SUSPENDED (daemon_suspended.c):
+ * without consensus, behind the same doors. Stopping again changes nothing, except that a stop for
+ * good (a signal) wins over a restart.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -42,15 +43,7 @@
 
 void daemon_on_fatal(void *context, struct status reason)
 {
-    struct daemon *daemon = context;
-    log_event(LOG_LEVEL_ERROR, "this node can no longer take part and stops",
-              log_text("reason", reason.message), log_text("code", status_name(reason.code)),
-              log_text("remedy", reason.code == STATUS_FULL
-                                     ? "free space on the data folder's disk, then start musterd"
-                                     : "look at the disk and the system log, then start musterd"));
-    daemon->exit_code = 1;
-    daemon->fatal = true;
-    daemon_stop(daemon, false, "fatal");
+    daemon_fail(context, reason);
 }
 
 /* ---- The loop's regular work ---- */
@@ -85,8 +78,10 @@ static void on_tick(uv_timer_t *timer)
     struct daemon *daemon = timer->data;
     uint64_t now_ms = clock_monotonic_ms();
     call_sweep(daemon, now_ms);
-    forwarder_sweep(daemon->forwarder, now_ms);
     rpc_server_sweep(daemon->rpc_server, now_ms);
+    if (daemon->forwarder != NULL) {
+        forwarder_sweep(daemon->forwarder, now_ms);
+    }
     if (daemon->phase == DAEMON_RUNNING) {
         if (daemon->initialise && daemon_leads(daemon)) {
             daemon_initialise(daemon);
@@ -95,6 +90,8 @@ static void on_tick(uv_timer_t *timer)
         retention_step(&daemon->retention, daemon);
         doubt_on_tick(daemon->doubt);
         leaver_on_tick(daemon->leaver);
+    } else if (daemon->phase == DAEMON_SUSPENDED) {
+        daemon_suspended_tick(daemon, now_ms);
     } else if (daemon->phase == DAEMON_DRAINING &&
                now_ms > daemon->stopped_at_ms + HAND_OVER_AFTER_MS) {
         on_drained(daemon);
@@ -106,6 +103,10 @@ static void on_tick(uv_timer_t *timer)
 
 static void on_signal(uv_signal_t *signal, int number)
 {
+    if (number == SIGHUP) {
+        daemon_retry(signal->data);
+        return;
+    }
     daemon_stop(signal->data, false, number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
@@ -127,7 +128,7 @@ static void close_handles(struct daemon *daemon)
     uv_handle_t *const handles[] = {
         (uv_handle_t *)&daemon->flush_timer,   (uv_handle_t *)&daemon->tick_timer,
         (uv_handle_t *)&daemon->applied_check, (uv_handle_t *)&daemon->signals[0],
-        (uv_handle_t *)&daemon->signals[1],
+        (uv_handle_t *)&daemon->signals[1],    (uv_handle_t *)&daemon->signals[2],
     };
     for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
         daemon->parts_open++;
@@ -211,7 +212,7 @@ void daemon_stop(struct daemon *daemon, bool restart, const char *reason)
     daemon->stopping = true;
     daemon->stopped_at_ms = clock_monotonic_ms();
     rpc_server_drain(daemon->rpc_server);
-    if (daemon->fatal) {
+    if (daemon->fatal || daemon->consensus == NULL) {
         daemon->phase = DAEMON_HANDED_OVER;
         return;
     }
@@ -228,19 +229,22 @@ static void open_handles(struct daemon *daemon)
     (void)uv_check_init(daemon->loop, &daemon->applied_check);
     (void)uv_signal_init(daemon->loop, &daemon->signals[0]);
     (void)uv_signal_init(daemon->loop, &daemon->signals[1]);
+    (void)uv_signal_init(daemon->loop, &daemon->signals[2]);
     daemon->flush_timer.data = daemon;
     daemon->tick_timer.data = daemon;
     daemon->applied_check.data = daemon;
     daemon->signals[0].data = daemon;
     daemon->signals[1].data = daemon;
+    daemon->signals[2].data = daemon;
     (void)uv_signal_start(&daemon->signals[0], on_signal, SIGTERM);
     (void)uv_signal_start(&daemon->signals[1], on_signal, SIGINT);
+    (void)uv_signal_start(&daemon->signals[2], on_signal, SIGHUP);
 }
 
 static void release(struct daemon *daemon)
 {
     fault_step(FAULT_DAEMON_CLOSED);
-    if (daemon->store != NULL) {
+    if (daemon->store != NULL && daemon->consensus != NULL) {
         struct status status = store_sync(daemon->store);
         if (failed(status)) {
             log_event(LOG_LEVEL_WARNING, "the store was not synced; the log will be replayed",
@@ -259,7 +263,13 @@ static void release(struct daemon *daemon)
 
 static void start(struct daemon *daemon)
 {
-    struct status status = daemon_open(daemon);
+    bool suspended = daemon->suspension->active && !daemon->suspension->trying;
+    struct status status = suspended ? daemon_open_suspended(daemon) : daemon_open(daemon);
+    if (failed(status) && !suspended && daemon->unusable) {
+        daemon_fail(daemon, status);
+        close_parts(daemon);
+        return;
+    }
     if (failed(status)) {
         log_event(LOG_LEVEL_ERROR, "cannot start", log_text("reason", status.message),
                   log_text("code", status_name(status.code)));
@@ -267,18 +277,24 @@ static void start(struct daemon *daemon)
         close_parts(daemon);
         return;
     }
-    daemon->phase = DAEMON_RUNNING;
+    daemon->phase = suspended ? DAEMON_SUSPENDED : DAEMON_RUNNING;
     (void)uv_timer_start(&daemon->tick_timer, on_tick, DAEMON_TICK_MS, DAEMON_TICK_MS);
     (void)uv_check_start(&daemon->applied_check, on_check);
-    log_event(LOG_LEVEL_NOTICE, "started", log_text("name", daemon->config.name),
-              log_text("version", MUSTER_VERSION), log_text("lineage", daemon->identity.lineage),
+    log_event(LOG_LEVEL_NOTICE, suspended ? "suspended, only its doors are open" : "started",
+              log_text("name", daemon->config.name), log_text("version", MUSTER_VERSION),
+              log_text("lineage", daemon->identity.lineage),
               log_text("cluster", daemon->identity.cluster_id));
+    if (!suspended && daemon->suspension->active) {
+        suspension_end(daemon->suspension, clock_monotonic_ms());
+        log_event(LOG_LEVEL_NOTICE, "this node takes part again",
+                  log_u64("tries", daemon->suspension->attempts));
+    }
     if (daemon->stop_early) {
         daemon_stop(daemon, daemon->restart, "asked while starting");
     }
 }
 
-int daemon_run(const struct config *config, bool *restart)
+int daemon_run(const struct config *config, struct suspension *suspension, bool *restart)
 {
     uv_loop_t loop;
     if (uv_loop_init(&loop) != 0) {
@@ -291,6 +307,7 @@ int daemon_run(const struct config *config, bool *restart)
     }
     daemon->loop = &loop;
     daemon->config = *config;
+    daemon->suspension = suspension;
     daemon->started_at_ms = clock_monotonic_ms();
     daemon->leaderless_since_ms = daemon->started_at_ms;
     open_handles(daemon);

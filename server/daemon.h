@@ -16,6 +16,7 @@
 #include "identity.h"
 #include "retention.h"
 #include "store/store.h"
+#include "suspension.h"
 
 struct call;
 struct doubt;
@@ -28,6 +29,7 @@ struct tls_context;
 
 enum daemon_phase {
     DAEMON_STARTING,
+    DAEMON_SUSPENDED, /* The doors are open, log and state closed: see suspension.h. */
     DAEMON_RUNNING,
     DAEMON_DRAINING,     /* The cloud's calls settle; no new requests. */
     DAEMON_HANDING_OVER, /* Another is asked to lead. */
@@ -41,11 +43,13 @@ struct daemon {
     uv_loop_t *loop;
     enum daemon_phase phase;
     struct config config;
+    struct suspension *suspension; /* The caller's: it outlives this run. */
+    struct probe *probe;           /* Of the data folder, under way; or NULL. */
     struct identity identity;
     struct tls_context *tls_server;
     struct tls_context *tls_client;
-    struct store *store;
-    struct consensus *consensus;
+    struct store *store;         /* While suspended read only, or NULL. */
+    struct consensus *consensus; /* While suspended NULL, and so are the workers below. */
     struct cloud *cloud;
     struct rpc_server *rpc_server;
     struct forwarder *forwarder;
@@ -65,11 +69,12 @@ struct daemon {
     uv_timer_t flush_timer;   /* Runs while applied entries wait for their commit. */
     uv_timer_t tick_timer;    /* Every DAEMON_TICK_MS. */
     uv_check_t applied_check; /* Tells the workers once per turn of the loop. */
-    uv_signal_t signals[2];
+    uv_signal_t signals[3];
     bool applied; /* Something was, since the last turn. */
     bool stopping;
     bool stop_early; /* Asked to stop before it ran. */
     bool fatal;      /* Consensus or store failed: nothing to hand over. */
+    bool unusable;   /* Starting failed at the data folder. */
     bool restart;    /* Start again, in the lineage that CURRENT names. */
     bool removed;    /* The cluster said so: it goes on without this node. */
     bool initialise; /* The first entry is still to be written. */
@@ -86,11 +91,29 @@ struct daemon {
 
 #define DAEMON_TICK_MS 100
 
-/* Run until stopped. Returns the exit code; `*restart` asks the caller to begin anew. */
-int daemon_run(const struct config *config, bool *restart);
+/* Run until stopped. Returns the exit code; `*restart` asks the caller to begin anew, with the same
+ * `suspension`, which is zero at first: if it is active the run is a suspended one. */
+int daemon_run(const struct config *config, struct suspension *suspension, bool *restart);
 
 /* Stop in order: hand over, drain, close. `restart` as above. Idempotent. */
 void daemon_stop(struct daemon *daemon, bool restart, const char *reason);
+
+/*
+ * Take no part any more, until what failed works again: everything is closed, and the daemon begins
+ * anew suspended, as `kind`. Nothing is handed over; a leader's silence says it. Idempotent.
+ * A suspended daemon takes this too: its reason becomes another.
+ */
+void daemon_suspend(struct daemon *daemon, enum suspension_kind kind, struct status reason);
+
+/* Of a suspended daemon: look at the disk now, and take part if it can be used; what is damaged is
+ * opened as it is. */
+void daemon_retry(struct daemon *daemon);
+
+/* Nothing is open but the doors, and maybe the state to read. */
+static inline bool daemon_is_suspended(const struct daemon *daemon)
+{
+    return daemon->consensus == NULL;
+}
 
 /* The callback of flush_timer: commits what was applied. */
 void daemon_on_flush_timer(uv_timer_t *timer);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/tls.h"
 #include "doubt.h"
 #include "file.h"
@@ -47,7 +48,7 @@ static struct status open_tls(struct daemon *daemon)
     return status;
 }
 
-static struct status open_store(struct daemon *daemon)
+static struct status open_store(struct daemon *daemon, bool read_only)
 {
     char path[IDENTITY_PATH_SIZE + 16];
     (void)snprintf(path, sizeof path, "%s/store", daemon->identity.path);
@@ -55,6 +56,7 @@ static struct status open_store(struct daemon *daemon)
         .directory = path,
         .map_size_max = daemon->config.store_size_max_mib * MIB,
         .outbox_max = daemon->config.outbox_max,
+        .read_only = read_only,
     };
     return store_open(&options, &daemon->store);
 }
@@ -134,7 +136,7 @@ static struct status open_node(struct daemon *daemon)
         status = open_tls(daemon);
     }
     if (!failed(status)) {
-        status = open_store(daemon);
+        status = open_store(daemon, false);
     }
     return status;
 }
@@ -163,14 +165,56 @@ static struct status open_workers(struct daemon *daemon)
 struct status daemon_open(struct daemon *daemon)
 {
     struct status status = open_node(daemon);
-    if (!failed(status)) {
-        status = open_workers(daemon);
+    if (failed(status)) {
+        daemon->unusable = suspension_suits(status);
+        return status;
     }
+    status = open_workers(daemon);
     if (!failed(status)) {
         status = open_consensus(daemon);
+        daemon->unusable = suspension_suits(status);
     }
     if (!failed(status)) {
         status = rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
     }
     return status;
+}
+
+/* ---- Suspended ---- */
+
+static void note_closed(const char *what, struct status status)
+{
+    log_event(LOG_LEVEL_WARNING, "not open while suspended", log_text("what", what),
+              log_text("reason", status.message));
+}
+
+/* Without its identity the node cannot speak TLS: then only the socket is there. */
+static bool open_identity(struct daemon *daemon)
+{
+    struct status status =
+        identity_open(daemon->config.data_directory, daemon->config.root_secret_file,
+                      daemon->config.name, clock_now_ms(), &daemon->identity);
+    if (!failed(status)) {
+        status = open_tls(daemon);
+    }
+    if (failed(status)) {
+        note_closed("identity", status);
+        identity_release(&daemon->identity);
+        daemon->identity = (struct identity){0};
+        return false;
+    }
+    return true;
+}
+
+struct status daemon_open_suspended(struct daemon *daemon)
+{
+    daemon->event.role = CONSENSUS_STOPPED;
+    if (open_identity(daemon)) {
+        struct status status = open_store(daemon, true);
+        if (failed(status)) {
+            daemon->store = NULL;
+            note_closed("store", status);
+        }
+    }
+    return rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
 }

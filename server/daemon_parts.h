@@ -14,6 +14,16 @@ extern const struct cloud_ops daemon_cloud_ops;
  * failure stays open; the caller undoes it. */
 MUST_USE struct status daemon_open(struct daemon *daemon);
 
+/* The same for a suspended run: what can be opened of identity and store, then the doors. Fails if
+ * not even the socket can be listened on. */
+MUST_USE struct status daemon_open_suspended(struct daemon *daemon);
+
+/* The regular work of a suspended run. */
+void daemon_suspended_tick(struct daemon *daemon, uint64_t now_ms);
+
+/* A failure of log or state: suspend if that helps, else stop with an error. */
+void daemon_fail(struct daemon *daemon, struct status reason);
+
 /* Write the first entry of a standalone node's log, if it is not there. */
 void daemon_initialise(struct daemon *daemon);
 

@@ -1,7 +1,9 @@
 /*
  * Dispatch. The way of a call:
  *
- *     name ─► row ─► role enough? ─► options ─► HERE ──────────────────────────► handler
+ *     name ─► row ─► role enough? ─► options ─► suspended ─► about itself, stale ─► handler
+ *                                             │           └ otherwise ──────────► RPC_SUSPENDED
+ *                                             ├ HERE ──────────────────────────► handler
  *                                             ├ READ, stale asked ─────────────► handler
  *                                             ├ READ, leading ─► read barrier ─► handler
  *                                             ├ LEADER, leading ───────────────► handler
@@ -60,6 +62,8 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_AUDIT_LIST] = handle_audit_list,
     [RPC_AUDIT_VERIFY] = handle_audit_verify,
     [RPC_NODE_VERSION] = handle_node_version,
+    [RPC_NODE_STATUS] = handle_node_status,
+    [RPC_NODE_RETRY] = handle_node_retry,
     [RPC_NODE_DIGEST] = handle_node_digest,
     [RPC_DESCRIBE] = handle_describe,
     [RPC_PEER_FORWARD] = NULL, /* Dispatch's own. */
@@ -119,6 +123,28 @@ static void route(struct call *call)
     }
 }
 
+/* What a suspended node still answers: about itself, and, of its state, what may be stale. */
+static bool answers_suspended(const struct call *call)
+{
+    bool stale = call->row->routing == RPC_READ && call->options.stale;
+    enum rpc_method method = (enum rpc_method)(call->row - rpc_methods);
+    return method == RPC_CLUSTER_STATUS || method == RPC_NODE_STATUS || method == RPC_NODE_RETRY ||
+           method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
+           (call->daemon->store != NULL && method != RPC_CLUSTER_STANDING &&
+            (stale || method == RPC_NODE_DIGEST));
+}
+
+static void route_suspended(struct call *call)
+{
+    char words[SUSPENSION_WORDS_SIZE];
+    if (answers_suspended(call)) {
+        run_handler(call);
+        return;
+    }
+    suspension_explain(call->daemon->suspension, clock_monotonic_ms(), words);
+    call_error(call, RPC_SUSPENDED, slice_of(words));
+}
+
 /* Options stand in the same map as the params; false when they were answered with an error. */
 static bool read_options(struct call *call)
 {
@@ -152,7 +178,12 @@ static void check_and_route(struct call *call)
                              rpc_role_name(call->caller.role)));
         return;
     }
-    if (read_options(call)) {
+    if (!read_options(call)) {
+        return;
+    }
+    if (daemon_is_suspended(call->daemon)) {
+        route_suspended(call);
+    } else {
         route(call);
     }
 }

@@ -30,6 +30,49 @@ void handle_node_version(struct call *call)
     call_reply(call, &version);
 }
 
+void handle_node_status(struct call *call)
+{
+    struct daemon *daemon = call->daemon;
+    const struct suspension *suspension = daemon->suspension;
+    struct disk_space space = {0};
+    uint64_t now_ms = clock_monotonic_ms();
+    struct rpc_node_status view = {
+        .name = slice_of(daemon->config.name),
+        .next_try_in_ms = UINT64_MAX,
+        .readable = daemon->store != NULL,
+    };
+    struct status status = disk_space_of(daemon->config.data_directory, &space);
+    if (failed(status)) {
+        space = (struct disk_space){0}; /* A disk that does not tell has no room. */
+    }
+    view.disk_free = space.free;
+    view.disk_size = space.size;
+    if (daemon_is_suspended(daemon)) {
+        view.suspended = true;
+        view.kind = slice_of(suspension_kind_name(suspension->kind));
+        view.reason = slice_of(suspension->reason.message);
+        view.remedy = slice_of(suspension_remedy(suspension->kind));
+        view.since_ms = suspension->since_ms;
+        view.attempts = suspension->attempts;
+        view.last_try = slice_of(suspension->probed.message);
+        if (suspension->next_try_ms != 0) {
+            view.next_try_in_ms =
+                suspension->next_try_ms > now_ms ? suspension->next_try_ms - now_ms : 0;
+        }
+    }
+    call_reply(call, &view);
+}
+
+void handle_node_retry(struct call *call)
+{
+    if (!daemon_is_suspended(call->daemon)) {
+        call_done(call, "this node takes part; there is nothing to try again");
+        return;
+    }
+    call_done(call, "the disk is being looked at; `muster node status` says what comes of it");
+    daemon_retry(call->daemon);
+}
+
 void handle_node_digest(struct call *call)
 {
     struct rpc_digest params;

@@ -46,6 +46,8 @@ void handle_operator_remove(struct call *call);
 void handle_audit_list(struct call *call);
 void handle_audit_verify(struct call *call);
 void handle_node_version(struct call *call);
+void handle_node_status(struct call *call);
+void handle_node_retry(struct call *call);
 void handle_node_digest(struct call *call);
 void handle_describe(struct call *call);
 

@@ -2,7 +2,7 @@
  * musterd: the daemon, one per appliance.
  *
  * Reads its configuration, hardens the process, runs the daemon, and runs it again when it has
- * joined or left a cluster.
+ * joined or left a cluster, or has to be suspended.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -172,8 +172,9 @@ int main(int argc, char **argv)
     }
     int exit_code;
     bool restart;
+    struct suspension suspension = {0};
     do {
-        exit_code = daemon_run(&config, &restart);
+        exit_code = daemon_run(&config, &suspension, &restart);
         fault_step(FAULT_DAEMON_RESTART);
     } while (restart);
     curl_global_cleanup();

@@ -34,13 +34,26 @@ static bool is(struct slice text, const char *word)
     return slice_equal(text, slice_of(word));
 }
 
+static void look_at_suspension(struct daemon *daemon, struct problem_list *list)
+{
+    const struct suspension *suspension = daemon->suspension;
+    char since[CLOCK_TEXT_SIZE];
+    if (daemon_is_suspended(daemon)) {
+        add(list,
+            view_text(list->arena, "this node takes no part since %s (%s): %s",
+                      clock_format(suspension->since_ms, since),
+                      suspension_kind_name(suspension->kind), suspension->reason.message),
+            suspension_remedy(suspension->kind));
+    }
+}
+
 static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
                            const struct rpc_cluster_status *view)
 {
     if (daemon->removed) {
         add(list, slice_of("the cluster has removed this node"),
             "`muster cluster leave` makes it standalone.");
-    } else if (view->leader.size == 0 || !view->quorum) {
+    } else if (!daemon_is_suspended(daemon) && (view->leader.size == 0 || !view->quorum)) {
         struct status status = daemon_no_leader(daemon);
         add(list, view_text(list->arena, "%s", status.message),
             "Bring the nodes that are down back, or their network; writes are refused until then.");
@@ -134,6 +147,7 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
     if (list.items == NULL) {
         return fail(STATUS_NO_MEMORY, "list problems");
     }
+    look_at_suspension(daemon, &list);
     look_at_quorum(daemon, &list, out);
     const struct rpc_member *members = out->members.items;
     for (size_t i = 0; i < out->members.count; i++) {

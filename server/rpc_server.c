@@ -128,7 +128,7 @@ static bool is_member(struct daemon *daemon, struct slice pem, struct caller *ca
     struct arena arena = {0};
     struct member member;
     uint64_t node_id;
-    bool found = !failed(node_id_of_certificate(pem, &node_id)) &&
+    bool found = daemon->store != NULL && !failed(node_id_of_certificate(pem, &node_id)) &&
                  !failed(store_member(daemon->store, &arena, node_id, &member)) &&
                  member.standing != STANDING_REMOVED;
     if (found) {
@@ -146,7 +146,8 @@ static void identify_operator(struct daemon *daemon, struct slice pem, struct ca
     struct arena arena = {0};
     struct operator_view found;
     struct slice fingerprint = {.data = hash, .size = sizeof hash};
-    struct status status = x509_fingerprint(pem, hash);
+    struct status status = daemon->store == NULL ? fail(STATUS_NOT_FOUND, "the state is closed")
+                                                 : x509_fingerprint(pem, hash);
     if (!failed(status)) {
         status = store_operator_by_fingerprint(daemon->store, &arena, fingerprint, &found);
     }
@@ -407,13 +408,16 @@ struct status rpc_server_open(struct daemon *daemon, struct tls_context *tls,
         free(server);
         return wrap(status, "listen on %s", config->socket);
     }
-    status =
-        listener_open_tcp(daemon->loop, config->rpc_listen, on_connection, server, &server->tcp);
+    server->listeners_open = 1;
+    if (tls != NULL) {
+        status = listener_open_tcp(daemon->loop, config->rpc_listen, on_connection, server,
+                                   &server->tcp);
+        server->listeners_open = 2;
+    }
     if (failed(status)) {
         listener_close(server->local, ignore_closed, server);
         return wrap(status, "listen on %s", config->rpc_listen);
     }
-    server->listeners_open = 2;
     *out = server;
     return OK;
 }
@@ -429,7 +433,9 @@ void rpc_server_close(struct rpc_server *server, void (*closed)(void *context), 
     server->closed = closed;
     server->closed_context = context;
     listener_close(server->local, on_listener_closed, server);
-    listener_close(server->tcp, on_listener_closed, server);
+    if (server->tcp != NULL) {
+        listener_close(server->tcp, on_listener_closed, server);
+    }
     for (struct connection *connection = server->connections; connection != NULL;
          connection = connection->next) {
         connection->ending = true;

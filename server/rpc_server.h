@@ -20,7 +20,7 @@ struct daemon;
 struct rpc_server;
 struct tls_context;
 
-/* Listen on both doors of the configuration. STATUS_BUSY (in use), STATUS_INVALID, STATUS_IO. */
+/* Listen on both doors of the configuration; without `tls` on the UNIX socket alone. STATUS_BUSY (in use), STATUS_INVALID, STATUS_IO. */
 MUST_USE struct status rpc_server_open(struct daemon *daemon, struct tls_context *tls,
                                        struct rpc_server **out);
 

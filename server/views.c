@@ -40,7 +40,7 @@ struct slice daemon_name_of(struct daemon *daemon, struct arena *arena, uint64_t
     if (node_id == daemon->identity.node_id) {
         return slice_of(daemon->config.name);
     }
-    if (!failed(store_member(daemon->store, arena, node_id, &member))) {
+    if (daemon->store != NULL && !failed(store_member(daemon->store, arena, node_id, &member))) {
         return member.name;
     }
     return view_text(arena, "%016llx", (unsigned long long)node_id);
@@ -49,9 +49,10 @@ struct slice daemon_name_of(struct daemon *daemon, struct arena *arena, uint64_t
 struct rpc_freshness daemon_freshness(struct daemon *daemon, bool stale)
 {
     struct rpc_freshness freshness = {
-        .index = store_applied_index(daemon->store),
-        .stale = stale,
+        .index = daemon->store == NULL ? 0 : store_applied_index(daemon->store),
+        .stale = stale || daemon_is_suspended(daemon),
     };
+    stale = freshness.stale;
     if (stale && !daemon_leads(daemon)) {
         struct consensus_status raft;
         consensus_status(daemon->consensus, &raft);
@@ -152,7 +153,11 @@ struct status view_export(struct daemon *daemon, struct arena *arena, bool stale
     if (failed(status)) {
         return status;
     }
-    cloud_export_state(daemon->cloud, &state);
+    if (daemon->cloud == NULL) {
+        state = (struct cloud_export_state){.state = "suspended", .quota_remaining = UINT64_MAX};
+    } else {
+        cloud_export_state(daemon->cloud, &state);
+    }
     *out = (struct rpc_export){
         .produced = view.produced,
         .delivered = view.delivered,
@@ -192,6 +197,20 @@ static uint64_t can_lose(const struct consensus_status *raft, uint64_t self_id, 
     return heard > quorum ? heard - quorum : 0;
 }
 
+/* All that a suspended node knows that cannot read its state. */
+static void view_closed(struct daemon *daemon, const struct consensus_status *raft,
+                        struct rpc_cluster_status *out)
+{
+    *out = (struct rpc_cluster_status){
+        .cluster_id = slice_of(daemon->identity.cluster_id),
+        .node_name = slice_of(daemon->config.name),
+        .node_id = daemon->identity.node_id,
+        .library = slice_of(raft->library),
+        .version = slice_of(MUSTER_VERSION),
+        .freshness = daemon_freshness(daemon, true),
+    };
+}
+
 struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stale,
                            struct rpc_cluster_status *out)
 {
@@ -203,6 +222,10 @@ struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stal
         return fail(STATUS_NO_MEMORY, "describe the cluster");
     }
     consensus_status(daemon->consensus, raft);
+    if (daemon->store == NULL) {
+        view_closed(daemon, raft, out);
+        return problems_list(daemon, arena, raft, out);
+    }
     store_digest(daemon->store, &digest);
     store_size(daemon->store, &size);
     struct status status = store_cluster(daemon->store, arena, &cluster);

@@ -171,7 +171,7 @@ struct status store_open(const struct store_options *options, struct store **out
     if (store == NULL) {
         return fail(STATUS_NO_MEMORY, "open the store");
     }
-    store->env_flags = MDB_NOMETASYNC | MDB_NOTLS;
+    store->env_flags = options->read_only ? MDB_RDONLY | MDB_NOTLS : MDB_NOMETASYNC | MDB_NOTLS;
     store->map_size_max = options->map_size_max;
     store->outbox_max = options->outbox_max;
     if (pthread_rwlock_init(&store->image_lock, NULL) != 0) {
@@ -181,7 +181,7 @@ struct status store_open(const struct store_options *options, struct store **out
     store->directory = fault_fires(FAULT_ALLOC) ? NULL : strdup(options->directory);
     struct status status =
         store->directory == NULL ? fail(STATUS_NO_MEMORY, "open the store") : store_attach(store);
-    if (!failed(status)) {
+    if (!failed(status) && !options->read_only) {
         status = image_clean(store);
     }
     if (failed(status)) {

@@ -33,6 +33,8 @@ operator list|--socket --address --ca --certificate --key --timeout --stale --ou
 operator remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
 audit list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --after --limit
 audit verify|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+node status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
+node retry|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 version|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 describe|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 digest|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --deep

@@ -80,6 +80,8 @@ enum rpc_error {
     RPC_TIMEOUT = 9,         /* The deadline passed; nothing was changed. */
     RPC_FULL = 10,           /* No space left. */
     RPC_INTERNAL = 11,
+    RPC_SUSPENDED = 12, /* The node takes no part for now, its disk failed: nothing was changed. The
+                           message begins with the kind in brackets: "[disk-full] ...". */
     RPC_REFUSED = 1000,
 };
 
@@ -158,7 +160,7 @@ struct rpc_registration {
     uint64_t next_try_ms;
     struct slice error_code;
     struct slice error;
-    uint64_t not_after_ms; /* Of the device certificate. */
+    uint64_t not_after_ms;          /* Of the device certificate. */
     struct rpc_freshness freshness; /* In the answer of registration.status only. */
 };
 extern const struct codec rpc_registration_codec;
@@ -562,6 +564,23 @@ struct rpc_version {
 };
 extern const struct codec rpc_version_codec;
 
+/* How this node itself is, whatever the cluster does: answered while it is suspended, too. */
+struct rpc_node_status {
+    struct slice name;
+    bool suspended;
+    struct slice kind; /* disk-full, no-inodes, quota, read-only, store-full, disk-error, damaged */
+    struct slice reason;
+    struct slice remedy;
+    uint64_t since_ms;
+    uint64_t next_try_in_ms; /* UINT64_MAX: not by itself. */
+    uint64_t attempts;       /* That came to nothing. */
+    struct slice last_try;   /* What the last one said. */
+    bool readable;           /* Stale reads are answered. */
+    uint64_t disk_free;      /* Bytes of the data folder's disk. */
+    uint64_t disk_size;
+};
+extern const struct codec rpc_node_status_codec;
+
 /* A digest for comparison between nodes. index 0 asks for the present one. `deep` reads all. */
 struct rpc_digest {
     uint64_t index;
@@ -626,6 +645,8 @@ enum rpc_method {
     RPC_AUDIT_LIST,
     RPC_AUDIT_VERIFY,
     RPC_NODE_VERSION,
+    RPC_NODE_STATUS,
+    RPC_NODE_RETRY,
     RPC_NODE_DIGEST,
     RPC_DESCRIBE,
     RPC_PEER_FORWARD,

@@ -136,11 +136,16 @@ struct consensus_options {
 /*
  * Open the log and start. `*out` is written on success only. The options are copied, slices
  * included; `machine` and `context` must outlive the node.
- * Fails with STATUS_CORRUPT, STATUS_IO, STATUS_FULL, STATUS_INVALID (certificate and node_id do
- * not match) or STATUS_NO_MEMORY.
+ * Fails with STATUS_CORRUPT, STATUS_IO, STATUS_FULL (the log), STATUS_UNREACHABLE or STATUS_BUSY (the
+ * address cannot be listened on, or the log is another process's), STATUS_INVALID (certificate and
+ * node_id do not match) or STATUS_NO_MEMORY.
  */
 MUST_USE struct status consensus_open(const struct consensus_options *options,
                                       struct consensus **out);
+
+/* Bytes of free disk that opening the log in this folder asks for, about; NULL: a log that has not
+ * begun. Any thread. */
+uint64_t consensus_space_needed(const char *directory);
 
 /* Stop: outstanding requests are answered STATUS_UNKNOWN, then `closed` is called and the node is
  * gone. A leader should hand over first (consensus_transfer). */
@@ -276,6 +281,7 @@ struct consensus_status {
     uint64_t peer_bytes_received;
 };
 
+/* NULL: a node that takes no part, of which nothing is known. */
 void consensus_status(const struct consensus *consensus, struct consensus_status *out);
 
 /* The id of the node whose certificate this is: the first 8 bytes, big-endian and with the highest

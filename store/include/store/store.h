@@ -33,6 +33,8 @@ struct store_options {
     size_t map_size_max;   /* Bytes; the largest the data file may become. A multiple of 4096. */
     uint64_t outbox_max;   /* Undelivered records; above it records_put is refused whole. The same
                               on all nodes: it is part of what apply decides. */
+    bool read_only; /* Queries only; nothing is made or written. STATUS_NOT_FOUND if there is no
+                              store there yet. */
 };
 
 /* Outcome of one command: as struct outcome of consensus.h, which this room does not know. */
