@@ -59,6 +59,9 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
     case COMMAND_OPERATOR_PUT: return apply_operator_put(apply, &command->body.operator_put);
     case COMMAND_OPERATOR_REMOVE:
         return apply_operator_remove(apply, &command->body.operator_remove);
+    case COMMAND_CHECKPOINT: return apply_checkpoint(apply, &command->body.checkpoint);
+    case COMMAND_MEMBER_QUARANTINE:
+        return apply_member_quarantine(apply, &command->body.member_quarantine);
     }
     return REFUSAL_FIELD; /* Not reached: command_decode() lets no other type through. */
 }

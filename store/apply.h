@@ -38,6 +38,12 @@ enum refusal apply_member_admit(struct apply *apply, const struct member_admit *
 enum refusal apply_member_set(struct apply *apply, const struct member_set *set);
 enum refusal apply_member_remove(struct apply *apply, const struct member_remove *remove);
 
+enum refusal apply_member_quarantine(struct apply *apply,
+                                     const struct member_quarantine *quarantine);
+
+/* In checkpoint.c. */
+enum refusal apply_checkpoint(struct apply *apply, const struct checkpoint *checkpoint);
+
 /* In apply_registration.c. */
 enum refusal apply_registration_enable(struct apply *apply,
                                        const struct registration_enable *enable);

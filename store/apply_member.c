@@ -140,6 +140,10 @@ enum refusal apply_member_admit(struct apply *apply, const struct member_admit *
     struct member member = admit->member;
     member.standing = STANDING_JOINING;
     member.since_ms = apply->stamp->at_ms;
+    member.quarantine = QUARANTINE_NONE;
+    member.quarantine_life = 0;
+    member.quarantine_reason = (struct slice){0};
+    member.quarantine_since_ms = 0;
     member_row_put(apply->txn, &member);
     return REFUSAL_NONE;
 }
@@ -242,6 +246,70 @@ enum refusal apply_member_remove(struct apply *apply, const struct member_remove
     }
     member.standing = STANDING_REMOVED;
     member.since_ms = apply->stamp->at_ms;
+    member_row_put(apply->txn, &member);
+    return REFUSAL_NONE;
+}
+
+/* Is there a member besides this one whose data nothing is said against? */
+static bool has_good_replica(struct apply *apply, uint64_t node_id)
+{
+    struct codec_list members = rows_all(apply->txn, TABLE_MEMBER, &member_codec);
+    const struct member *member = members.items;
+    for (size_t i = 0; i < members.count; i++) {
+        if (member[i].node_id != node_id && member[i].standing == STANDING_MEMBER &&
+            member[i].quarantine == QUARANTINE_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum refusal check_quarantine(struct apply *apply, const struct member *member,
+                                     const struct member_quarantine *quarantine)
+{
+    if (!in_cluster(apply)) {
+        return REFUSAL_NOT_IN_CLUSTER;
+    }
+    if (quarantine->step > QUARANTINE_OUT || quarantine->life == 0) {
+        return REFUSAL_FIELD;
+    }
+    bool same = member->quarantine_life == quarantine->life;
+    switch ((enum quarantine)quarantine->step) {
+    case QUARANTINE_ASKED:
+        return has_good_replica(apply, member->node_id) ? REFUSAL_NONE : REFUSAL_LAST_REPLICA;
+    case QUARANTINE_OUT:
+        return same && member->quarantine != QUARANTINE_NONE ? REFUSAL_NONE : REFUSAL_OTHER_REBUILD;
+    case QUARANTINE_NONE:
+        return same && member->quarantine != QUARANTINE_ASKED ? REFUSAL_NONE
+                                                              : REFUSAL_OTHER_REBUILD;
+    }
+    return REFUSAL_FIELD;
+}
+
+enum refusal apply_member_quarantine(struct apply *apply,
+                                     const struct member_quarantine *quarantine)
+{
+    struct member member;
+    if (!member_row_get(apply->txn, quarantine->node_id, &member) ||
+        member.standing == STANDING_REMOVED) {
+        return REFUSAL_MEMBER_UNKNOWN;
+    }
+    enum refusal refusal = check_quarantine(apply, &member, quarantine);
+    if (refusal != REFUSAL_NONE) {
+        return refusal;
+    }
+    bool same = member.quarantine_life == quarantine->life;
+    if (same && (member.quarantine == quarantine->step || quarantine->step == QUARANTINE_ASKED)) {
+        return REFUSAL_NONE; /* Asked again, for an answer was lost. A life does not begin twice. */
+    }
+    member.quarantine = quarantine->step;
+    member.quarantine_life = quarantine->life;
+    if (quarantine->step == QUARANTINE_ASKED) {
+        member.quarantine_reason = quarantine->reason;
+        member.quarantine_since_ms = apply->stamp->at_ms;
+    } else if (quarantine->step == QUARANTINE_NONE) {
+        member.quarantine_reason = (struct slice){0};
+    }
     member_row_put(apply->txn, &member);
     return REFUSAL_NONE;
 }

@@ -53,11 +53,13 @@ bool audit_covers(enum command_type type)
     case COMMAND_DEAD_LETTER_RETRY:
     case COMMAND_DEAD_LETTER_DISCARD:
     case COMMAND_OPERATOR_PUT:
+    case COMMAND_MEMBER_QUARANTINE:
     case COMMAND_OPERATOR_REMOVE: return true;
     case COMMAND_REGISTRATION_NOTE:
     case COMMAND_RECORDS_PUT:
     case COMMAND_RECORDS_TRIM:
     case COMMAND_EXPORT_ADVANCE:
+    case COMMAND_CHECKPOINT:
     case COMMAND_CLOUD_PAUSE: return false;
     }
     return false;
@@ -146,9 +148,21 @@ static struct slice named_target(const struct command *command)
     case COMMAND_EXPORT_ADVANCE:
     case COMMAND_DEAD_LETTER_RETRY:
     case COMMAND_DEAD_LETTER_DISCARD:
+    case COMMAND_CHECKPOINT:
+    case COMMAND_MEMBER_QUARANTINE:
     case COMMAND_CLOUD_PAUSE: break;
     }
     return (struct slice){0};
+}
+
+static const char *quarantine_note(uint64_t step)
+{
+    switch ((enum quarantine)step) {
+    case QUARANTINE_NONE: return " (back, to be filled from the others)";
+    case QUARANTINE_ASKED: return " (damaged data)";
+    case QUARANTINE_OUT: return " (out of the configuration)";
+    }
+    return "";
 }
 
 void audit_target(struct txn *txn, const struct command *command, char out[AUDIT_TARGET_SIZE])
@@ -163,6 +177,10 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
         return;
     case COMMAND_REGISTRATION_HAND_OVER:
         print_member(txn, command->body.registration_hand_over.node_id, "", out);
+        return;
+    case COMMAND_MEMBER_QUARANTINE:
+        print_member(txn, command->body.member_quarantine.node_id,
+                     quarantine_note(command->body.member_quarantine.step), out);
         return;
     case COMMAND_DEREGISTRATION_BEGIN:
         print_number(out, "epoch", command->body.deregistration_begin.epoch);

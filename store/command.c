@@ -45,6 +45,8 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_OPERATOR_PUT] = &operator_put_codec,
     [COMMAND_OPERATOR_REMOVE] = &operator_remove_codec,
     [COMMAND_REGISTRATION_HAND_OVER] = &registration_hand_over_codec,
+    [COMMAND_CHECKPOINT] = &checkpoint_codec,
+    [COMMAND_MEMBER_QUARANTINE] = &member_quarantine_codec,
 };
 
 static const struct codec *find_codec(unsigned type)

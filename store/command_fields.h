@@ -24,6 +24,8 @@ extern const struct codec join_token_revoke_codec;
 extern const struct codec member_admit_codec;
 extern const struct codec member_set_codec;
 extern const struct codec member_remove_codec;
+extern const struct codec member_quarantine_codec;
+extern const struct codec checkpoint_codec;
 extern const struct codec operator_put_codec;
 extern const struct codec operator_remove_codec;
 

@@ -26,6 +26,10 @@ static const struct codec_field member_fields[] = {
     CODEC_OPTIONAL(struct member, 8, certificate, CODEC_TEXT, STORE_PEM_SIZE_MAX),
     CODEC_OPTIONAL(struct member, 9, standing, CODEC_U64, STORE_ENUM_MAX),
     CODEC_OPTIONAL(struct member, 10, since_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct member, 11, quarantine, CODEC_U64, STORE_ENUM_MAX),
+    CODEC_OPTIONAL(struct member, 12, quarantine_life, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct member, 13, quarantine_reason, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct member, 14, quarantine_since_ms, CODEC_U64, UINT64_MAX),
 };
 const struct codec member_codec = CODEC(struct member, "member", member_fields);
 
@@ -92,6 +96,21 @@ static const struct codec_field member_remove_fields[] = {
 };
 const struct codec member_remove_codec =
     CODEC(struct member_remove, "member_remove", member_remove_fields);
+
+static const struct codec_field member_quarantine_fields[] = {
+    CODEC_FIELD(struct member_quarantine, 1, node_id, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct member_quarantine, 2, step, CODEC_U64, STORE_ENUM_MAX),
+    CODEC_FIELD(struct member_quarantine, 3, life, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct member_quarantine, 4, reason, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+};
+const struct codec member_quarantine_codec =
+    CODEC(struct member_quarantine, "member_quarantine", member_quarantine_fields);
+
+static const struct codec_field checkpoint_fields[] = {
+    CODEC_OPTIONAL(struct checkpoint, 1, index, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct checkpoint, 2, digest, CODEC_BYTES, STORE_DIGEST_SIZE),
+};
+const struct codec checkpoint_codec = CODEC(struct checkpoint, "checkpoint", checkpoint_fields);
 
 static const struct codec_field operator_put_fields[] = {
     CODEC_FIELD(struct operator_put, 1, name, CODEC_TEXT, STORE_NAME_SIZE_MAX),

@@ -19,13 +19,11 @@ struct status store_digest_at(struct store *store, uint64_t index, struct store_
     if (failed(store->broken)) {
         return store->broken;
     }
-    for (size_t i = 0; i < HEAD_DIGESTS_KEPT; i++) {
-        const struct kept_digest *kept = &store->head.kept[i];
-        if (index != 0 && kept->index == index) {
-            out->index = index;
-            mix_write(&kept->mix, out->bytes);
-            return OK;
-        }
+    const struct kept_digest *kept = head_find(&store->head, index);
+    if (kept != NULL) {
+        out->index = index;
+        mix_write(&kept->mix, out->bytes);
+        return OK;
     }
     return fail(STATUS_NOT_FOUND, "no digest is kept of index %llu", (unsigned long long)index);
 }
@@ -46,26 +44,35 @@ static void mix_table(struct txn *txn, enum table table, struct mix *mix)
     scan_close(&scan);
 }
 
+static void mix_all(struct txn *txn, const struct head *head, struct store_digest *out)
+{
+    struct buffer bytes = {0};
+    struct mix mix = {0};
+    for (int table = 0; table < TABLE_COUNT; table++) {
+        mix_table(txn, (enum table)table, &mix);
+    }
+    if (!failed(txn->status)) {
+        txn_fail(txn, head_encode(head, &bytes));
+    }
+    mix_bytes(&mix, buffer_slice(&bytes));
+    buffer_release(&bytes);
+    out->index = head->applied_index;
+    mix_write(&mix, out->bytes);
+}
+
 struct status store_digest_deep(struct store *store, struct store_digest *out)
 {
-    struct arena arena = {0};
-    struct buffer head = {0};
-    struct mix mix = {0};
     struct txn txn;
-    reader_begin(&txn, store, &arena);
-    for (int table = 0; table < TABLE_COUNT; table++) {
-        mix_table(&txn, (enum table)table, &mix);
-    }
-    if (!failed(txn.status)) {
-        txn_fail(&txn, head_encode(&store->head, &head));
-    }
-    mix_bytes(&mix, buffer_slice(&head));
-    buffer_release(&head);
-    arena_release(&arena);
-    struct status status = reader_end(&txn, store, true, "digest");
-    if (!failed(status)) {
-        out->index = store->head.applied_index;
-        mix_write(&mix, out->bytes);
-    }
-    return status;
+    reader_begin(&txn, store, NULL);
+    mix_all(&txn, &store->head, out);
+    return reader_end(&txn, store, true, "digest");
+}
+
+struct status store_digest_flushed(struct store *store, struct store_digest *out)
+{
+    struct txn txn;
+    struct head head;
+    flushed_begin(&txn, store, NULL, &head);
+    mix_all(&txn, &head, out);
+    return flushed_end(&txn, store);
 }

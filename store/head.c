@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define KEPT_WORDS ((size_t)3) /* Index and two lanes. */
-#define KEPT_SIZE (HEAD_DIGESTS_KEPT * KEPT_WORDS * sizeof(uint64_t))
+#define KEPT_COUNT ((size_t)(HEAD_DIGESTS_KEPT + HEAD_CHECKPOINTS_KEPT))
+#define KEPT_SIZE (KEPT_COUNT * KEPT_WORDS * sizeof(uint64_t))
 
 struct head_row {
     uint64_t applied_index;
@@ -18,7 +19,7 @@ struct head_row {
     uint64_t audit_sequence;
     struct slice audit_hash;
     uint64_t mix[2];
-    struct slice kept;
+    struct slice kept; /* Those at multiples, then the checkpoints. */
 };
 
 static const struct codec_field export_counters_fields[] = {
@@ -47,13 +48,19 @@ static const struct codec_field head_fields[] = {
 };
 static const struct codec head_codec = CODEC(struct head_row, "head", head_fields);
 
+static const struct kept_digest *kept_at(const struct head *head, size_t i)
+{
+    return i < HEAD_DIGESTS_KEPT ? &head->kept[i] : &head->checkpoints[i - HEAD_DIGESTS_KEPT];
+}
+
 struct status head_encode(const struct head *head, struct buffer *out)
 {
-    uint64_t kept[HEAD_DIGESTS_KEPT][KEPT_WORDS];
-    for (size_t i = 0; i < HEAD_DIGESTS_KEPT; i++) {
-        kept[i][0] = htobe64(head->kept[i].index);
-        kept[i][1] = htobe64(head->kept[i].mix.lanes[0]);
-        kept[i][2] = htobe64(head->kept[i].mix.lanes[1]);
+    uint64_t kept[KEPT_COUNT][KEPT_WORDS];
+    for (size_t i = 0; i < KEPT_COUNT; i++) {
+        const struct kept_digest *digest = kept_at(head, i);
+        kept[i][0] = htobe64(digest->index);
+        kept[i][1] = htobe64(digest->mix.lanes[0]);
+        kept[i][2] = htobe64(digest->mix.lanes[1]);
     }
     const struct head_row row = {
         .applied_index = head->applied_index,
@@ -85,10 +92,12 @@ struct status head_decode(struct slice stored, struct head *out)
         .mix = {.lanes = {row.mix[0], row.mix[1]}},
     };
     memcpy(out->audit_hash, row.audit_hash.data, STORE_HASH_SIZE);
-    uint64_t kept[HEAD_DIGESTS_KEPT][KEPT_WORDS];
+    uint64_t kept[KEPT_COUNT][KEPT_WORDS];
     memcpy(kept, row.kept.data, sizeof kept);
-    for (size_t i = 0; i < HEAD_DIGESTS_KEPT; i++) {
-        out->kept[i] = (struct kept_digest){
+    for (size_t i = 0; i < KEPT_COUNT; i++) {
+        struct kept_digest *digest =
+            i < HEAD_DIGESTS_KEPT ? &out->kept[i] : &out->checkpoints[i - HEAD_DIGESTS_KEPT];
+        *digest = (struct kept_digest){
             .index = be64toh(kept[i][0]),
             .mix = {.lanes = {be64toh(kept[i][1]), be64toh(kept[i][2])}},
         };
@@ -124,4 +133,22 @@ void head_keep(struct head *head)
     if (head->applied_index % STORE_DIGEST_EVERY == 0) {
         keep_at(head, head->applied_index);
     }
+}
+
+void head_checkpoint(struct head *head)
+{
+    memmove(&head->checkpoints[1], &head->checkpoints[0],
+            (HEAD_CHECKPOINTS_KEPT - 1) * sizeof head->checkpoints[0]);
+    head->checkpoints[0] = (struct kept_digest){.index = head->applied_index, .mix = head->mix};
+}
+
+const struct kept_digest *head_find(const struct head *head, uint64_t index)
+{
+    for (size_t i = 0; index != 0 && i < KEPT_COUNT; i++) {
+        const struct kept_digest *digest = kept_at(head, i);
+        if (digest->index == index) {
+            return digest;
+        }
+    }
+    return NULL;
 }

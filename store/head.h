@@ -16,6 +16,7 @@
 #include "store/store.h"
 
 #define HEAD_DIGESTS_KEPT 16
+#define HEAD_CHECKPOINTS_KEPT 16
 
 /* S4: produced = delivered + (last_sequence - mark) + dead_lettered + discarded. */
 struct export_counters {
@@ -32,7 +33,7 @@ struct export_counters {
 };
 
 struct kept_digest {
-    uint64_t index; /* A multiple of STORE_DIGEST_EVERY; 0 if the slot is free. */
+    uint64_t index; /* 0 if the slot is free. */
     struct mix mix;
 };
 
@@ -41,8 +42,9 @@ struct head {
     struct export_counters export;
     uint64_t audit_sequence; /* Of the last line. */
     uint8_t audit_hash[STORE_HASH_SIZE];
-    struct mix mix; /* The rolling digest. */
-    struct kept_digest kept[HEAD_DIGESTS_KEPT];
+    struct mix mix;                                        /* The rolling digest. */
+    struct kept_digest kept[HEAD_DIGESTS_KEPT];            /* At multiples of STORE_DIGEST_EVERY. */
+    struct kept_digest checkpoints[HEAD_CHECKPOINTS_KEPT]; /* The newest stands first. */
 };
 
 /* Append the stored form. STATUS_NO_MEMORY. */
@@ -57,5 +59,11 @@ void head_advance(struct head *head, uint64_t index);
 
 /* Keep the digest if the applied index is one to keep. */
 void head_keep(struct head *head);
+
+/* Keep the digest as it stands, as that of the checkpoint at the applied index. */
+void head_checkpoint(struct head *head);
+
+/* The digest kept of this index, by count or by checkpoint; NULL if there is none. */
+const struct kept_digest *head_find(const struct head *head, uint64_t index);
 
 #endif

@@ -44,6 +44,16 @@ struct status store_audit_verify(struct store *store, uint64_t *line_count)
     return reader_end(&txn, store, true, "audit");
 }
 
+struct status store_audit_verify_flushed(struct store *store, uint64_t *line_count)
+{
+    struct txn txn;
+    struct head head;
+    flushed_begin(&txn, store, NULL, &head);
+    txn_fail(&txn, audit_verify(&txn));
+    *line_count = head.audit_sequence;
+    return flushed_end(&txn, store);
+}
+
 static uint64_t pages_in_use(struct txn *txn)
 {
     uint64_t pages = 0;

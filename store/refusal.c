@@ -115,6 +115,11 @@ static const struct refusal_row {
                                 "Remove some first: muster operator remove NAME."},
     [REFUSAL_FIELD] = {"field", "A value of the request has no meaning here.",
                        "Correct the value and repeat the command."},
+    [REFUSAL_LAST_REPLICA] = {"last_replica", "No other member has data that is known to be good.",
+                              "Bring another member back first, or restore a snapshot."},
+    [REFUSAL_OTHER_REBUILD] = {"other_rebuild", "The step is not of the rebuild under way.",
+                               "See where it stands: muster cluster status; then begin it again: "
+                               "muster cluster rebuild."},
 };
 
 static const struct refusal_row *row_of(enum refusal refusal)

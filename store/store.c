@@ -28,6 +28,9 @@
  * transaction in memory, and can hold no more than 512 MiB of them. */
 #define STORE_UNFLUSHED_SIZE_MAX ((size_t)32 << 20U)
 
+/* One keeps the digest of what was applied, the next carries it to the others. */
+#define CHECKPOINTS_TO_COMPARE 2U
+
 static const char *const table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",
     [TABLE_MEMBER] = "member",
@@ -88,6 +91,13 @@ static struct status check_file_size(struct store *store)
     return OK;
 }
 
+/* Made, and left before the first commit. */
+static bool is_virgin(MDB_env *env)
+{
+    MDB_envinfo info = {0};
+    return mdb_env_info(env, &info) == MDB_SUCCESS && info.me_last_txnid == 0;
+}
+
 static struct status open_tables(struct store *store)
 {
     MDB_txn *txn = NULL;
@@ -104,20 +114,27 @@ static struct status open_tables(struct store *store)
     } else if (txn != NULL) {
         mdb_txn_abort(txn);
     }
+    if (rv == MDB_NOTFOUND && is_virgin(store->env)) {
+        return fail(STATUS_NOT_FOUND, "open the tables: nothing was ever written");
+    }
     return status_of_lmdb(rv, "open the tables");
 }
 
 static void check_format(struct txn *txn)
 {
     struct slice stored;
+    if (txn_has_old_format(txn)) {
+        txn_fail(txn, fail(STATUS_INVALID, "it has format 1, of an unreleased muster: let the node "
+                                           "leave with that one, and join with this"));
+    }
     if (!txn_get(txn, TABLE_META, slice_of("format"), &stored)) {
         return; /* Nothing was ever flushed. */
     }
     uint64_t format = u64_of_key(txn, stored);
-    if (format > STORE_FORMAT) {
-        txn_fail(txn, fail(STATUS_INVALID,
-                           "it has format %llu, this muster reads up to %d: upgrade muster",
-                           (unsigned long long)format, STORE_FORMAT));
+    if (format != STORE_FORMAT) {
+        txn_fail(txn,
+                 fail(STATUS_INVALID, "it has format %llu, this muster reads %d: upgrade muster",
+                      (unsigned long long)format, STORE_FORMAT));
     }
 }
 
@@ -133,6 +150,8 @@ static struct status read_head(struct store *store)
     }
     store->flushed_index = store->head.applied_index;
     store->dirty = false;
+    store->divergence = (struct divergence){0};
+    store->uncompared = CHECKPOINTS_TO_COMPARE;
     return reader_end(&txn, store, true, "head");
 }
 
@@ -199,6 +218,7 @@ void store_close(struct store *store)
     }
     store_detach(store);
     buffer_release(&store->writer.scratch);
+    buffer_release(&store->writer.sealed);
     arena_release(&store->arena);
     (void)pthread_rwlock_destroy(&store->image_lock);
     free(store->directory);
@@ -236,12 +256,50 @@ void reader_close(struct txn *txn, struct store *store)
     }
 }
 
+static void note_damage(struct store *store, struct status status)
+{
+    if (status.code == STATUS_CORRUPT && !failed(store->damage)) {
+        store->damage = status;
+    }
+}
+
+struct status store_damage(const struct store *store)
+{
+    return store->damage;
+}
+
 struct status reader_end(struct txn *txn, struct store *store, bool found, const char *what)
 {
     reader_close(txn, store);
+    note_damage(store, txn->status);
     if (!failed(txn->status) && !found) {
         return fail(STATUS_NOT_FOUND, "there is no such %s", what);
     }
+    return txn->status;
+}
+
+void flushed_begin(struct txn *txn, struct store *store, struct arena *arena, struct head *head)
+{
+    struct slice stored;
+    *head = (struct head){0};
+    *txn = (struct txn){.tables = store->tables, .head = head, .arena = arena};
+    int rv = pthread_rwlock_rdlock(&store->image_lock);
+    if (rv == 0) {
+        rv = store->env == NULL ? MDB_BAD_TXN
+                                : mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn->mdb);
+    }
+    if (rv != MDB_SUCCESS) {
+        txn->mdb = NULL;
+        txn->status = status_of_lmdb(rv, "begin to read");
+    } else if (txn_get(txn, TABLE_META, slice_of("head"), &stored)) {
+        txn_fail(txn, head_decode(stored, head));
+    }
+}
+
+struct status flushed_end(struct txn *txn, struct store *store)
+{
+    txn_abort(txn);
+    (void)pthread_rwlock_unlock(&store->image_lock);
     return txn->status;
 }
 
@@ -256,6 +314,7 @@ static void writer_begin(struct store *store)
     txn->tables = store->tables;
     txn->head = &store->head;
     txn->arena = &store->arena;
+    txn->divergence = &store->divergence;
     txn->written = 0;
     txn->status = OK;
     int rv = mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
@@ -268,6 +327,7 @@ static void writer_begin(struct store *store)
 static struct status break_store(struct store *store, struct status status)
 {
     txn_abort(&store->writer);
+    note_damage(store, status);
     store->broken = status;
     return status;
 }
@@ -329,6 +389,11 @@ static struct status apply_one(struct store *store, uint64_t index, struct slice
     if (failed(store->writer.status)) {
         return wrap(store->writer.status, "apply %s at %llu", command_name(command.type),
                     (unsigned long long)index);
+    }
+    if (command.type != COMMAND_CHECKPOINT) {
+        store->uncompared = CHECKPOINTS_TO_COMPARE;
+    } else if (store->uncompared > 0) {
+        store->uncompared--;
     }
     return OK;
 }

@@ -14,7 +14,7 @@
 #include "store/store.h"
 #include "txn.h"
 
-#define STORE_FORMAT 1 /* Of the tables; a newer one is refused. */
+#define STORE_FORMAT 2 /* Of the tables; any other is refused. 1 had no checksums. */
 
 struct store {
     char *directory; /* Of an image that is looked at: its file. */
@@ -31,6 +31,9 @@ struct store {
     struct txn writer;      /* Open from the first change after a flush to the flush. */
     struct arena arena;     /* Of the entry that is being applied. */
     struct status broken;   /* What every call fails with, once one change has failed. */
+    struct status damage;   /* The first STATUS_CORRUPT of any call. */
+    struct divergence divergence;
+    unsigned uncompared; /* Checkpoints that must follow until all that was applied is compared. */
 
     pthread_rwlock_t image_lock; /* Held for reading while an image is written, for writing while
                                     the environment is exchanged. */
@@ -52,5 +55,9 @@ void reader_begin(struct txn *txn, struct store *store, struct arena *arena);
 void reader_close(struct txn *txn, struct store *store);
 MUST_USE struct status reader_end(struct txn *txn, struct store *store, bool found,
                                   const char *what);
+
+/* A read of what was flushed last, from any thread, with the head as it was then in `head`. */
+void flushed_begin(struct txn *txn, struct store *store, struct arena *arena, struct head *head);
+MUST_USE struct status flushed_end(struct txn *txn, struct store *store);
 
 #endif

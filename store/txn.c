@@ -1,5 +1,5 @@
 /*
- * Transactions over LMDB: latching, translation of its errors, mixing of the digest.
+ * Transactions over LMDB: latching, translation of its errors, mixing of the digest, checksums of rows.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/hex.h"
 
 struct status status_of_lmdb(int rv, const char *action)
 {
@@ -94,14 +95,60 @@ static void mix_change(struct txn *txn, enum table table, struct slice key,
     }
 }
 
+/* Of a row, in the 8 bytes behind its value. Table and key are in it, so that a row in another's
+ * place does not verify. Against accidents: who can write the file can write a checksum, too. */
+#define CHECKSUM_SIZE sizeof(uint64_t)
+
+static uint64_t checksum_of(enum table table, struct slice key, struct slice value)
+{
+    struct mix mix = {0};
+    mix_u64(&mix, (uint64_t)table);
+    mix_bytes(&mix, key);
+    mix_bytes(&mix, value);
+    return htobe64(mix.lanes[0] ^ mix.lanes[1]);
+}
+
+static struct status damaged(enum table table, struct slice key)
+{
+    uint8_t shown[16];
+    char hex[2 * sizeof shown + 1];
+    size_t size = key.size < sizeof shown ? key.size : sizeof shown;
+    memcpy(shown, key.data, size);
+    hex_encode((struct slice){.data = shown, .size = size}, hex);
+    return fail(STATUS_CORRUPT, "row %s of table %u does not match its checksum: damaged data", hex,
+                (unsigned)table);
+}
+
+/* Take the checksum off a stored value; false, latched, if it does not match. */
+static bool unseal(struct txn *txn, enum table table, struct slice key, struct slice *value)
+{
+    uint64_t stored;
+    bool good = value->size >= CHECKSUM_SIZE;
+    if (good) {
+        value->size -= CHECKSUM_SIZE;
+        memcpy(&stored, (const char *)value->data + value->size, sizeof stored);
+        good = stored == checksum_of(table, key, *value);
+    }
+    if (!good) {
+        txn_fail(txn, damaged(table, key));
+    }
+    return good;
+}
+
 static int put(struct txn *txn, enum table table, struct slice key, struct slice value,
                unsigned flags)
 {
     if (fault_fires(FAULT_STORE_PUT)) {
         return MDB_MAP_FULL;
     }
+    uint64_t checksum = checksum_of(table, key, value);
+    buffer_clear(&txn->sealed);
+    if (!buffer_append(&txn->sealed, value.data, value.size) ||
+        !buffer_append(&txn->sealed, &checksum, sizeof checksum)) {
+        return ENOMEM;
+    }
     MDB_val mdb_key = val_of(key);
-    MDB_val mdb_value = val_of(value);
+    MDB_val mdb_value = val_of(buffer_slice(&txn->sealed));
     return mdb_put(txn->mdb, txn->tables[table], &mdb_key, &mdb_value, flags);
 }
 
@@ -115,12 +162,22 @@ bool txn_get(struct txn *txn, enum table table, struct slice key, struct slice *
     int rv = mdb_get(txn->mdb, txn->tables[table], &mdb_key, &mdb_value);
     if (rv == MDB_SUCCESS) {
         *out = slice_of_val(mdb_value);
-        return true;
+        return unseal(txn, table, key, out);
     }
     if (rv != MDB_NOTFOUND) {
         txn->status = status_of_lmdb(rv, "get");
     }
     return false;
+}
+
+bool txn_has_old_format(struct txn *txn)
+{
+    struct slice name = slice_of("format");
+    MDB_val key = val_of(name);
+    MDB_val value;
+    return !failed(txn->status) &&
+           mdb_get(txn->mdb, txn->tables[TABLE_META], &key, &value) == MDB_SUCCESS &&
+           value.mv_size == sizeof(uint64_t);
 }
 
 void txn_put(struct txn *txn, enum table table, struct slice key, struct slice value)
@@ -245,7 +302,7 @@ uint64_t u64_of_key(struct txn *txn, struct slice key)
 
 void scan_open(struct scan *scan, struct txn *txn, enum table table)
 {
-    *scan = (struct scan){.txn = txn};
+    *scan = (struct scan){.txn = txn, .table = table};
     if (failed(txn->status)) {
         return;
     }
@@ -267,7 +324,7 @@ static bool scan_step(struct scan *scan, struct slice seek, MDB_cursor_op op)
     if (rv == MDB_SUCCESS) {
         scan->key = slice_of_val(key);
         scan->value = slice_of_val(value);
-        return true;
+        return unseal(scan->txn, scan->table, scan->key, &scan->value);
     }
     if (rv != MDB_NOTFOUND) {
         scan->txn->status = status_of_lmdb(rv, "scan");

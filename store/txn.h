@@ -7,6 +7,9 @@
  * Every put and delete is mixed into the rolling digest of the transaction's head, but for tables
  * that are derived from others.
  *
+ * Every row carries a checksum over its table, key and value behind its value; it is verified by every
+ * read, so that what a disk changed is STATUS_CORRUPT, naming table and key, and never taken for true.
+ *
  * Slices from reads borrow from the map: valid until the next write in this transaction or its end.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -43,11 +46,13 @@ enum table {
 struct txn {
     MDB_txn *mdb; /* NULL when none is open. */
     const MDB_dbi *tables;
-    struct head *head;     /* Of the store. */
-    struct arena *arena;   /* What row_get() allocates from. */
-    struct buffer scratch; /* For encoding rows. */
-    size_t written;        /* Bytes of keys and values put or deleted. */
-    struct status status;  /* The first failure, or OK. */
+    struct head *head;             /* Of the store. */
+    struct arena *arena;           /* What row_get() allocates from. */
+    struct buffer scratch;         /* For encoding rows. */
+    struct buffer sealed;          /* A value and its checksum, on their way into a page. */
+    struct divergence *divergence; /* Where apply notes what it found to differ; NULL in readers. */
+    size_t written;                /* Bytes of keys and values put or deleted. */
+    struct status status;          /* The first failure, or OK. */
 };
 
 /* Translate what LMDB returned; the only place that does. `action` is what was tried. */
@@ -75,6 +80,9 @@ bool txn_insert(struct txn *txn, enum table table, struct slice key, struct slic
 /* Deleting what is not there changes nothing. */
 void txn_delete(struct txn *txn, enum table table, struct slice key);
 
+/* Was the table of names written without checksums? */
+bool txn_has_old_format(struct txn *txn);
+
 /* Rows described by a codec. Reads copy into the transaction's arena, so that they outlive writes. */
 bool row_get(struct txn *txn, enum table table, struct slice key, const struct codec *codec,
              void *out);
@@ -92,6 +100,7 @@ uint64_t u64_of_key(struct txn *txn, struct slice key);
  * while a scan is open is not allowed. */
 struct scan {
     struct txn *txn;
+    enum table table;
     MDB_cursor *cursor;
     struct slice key;
     struct slice value;

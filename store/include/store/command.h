@@ -31,6 +31,7 @@
 #define STORE_PEM_SIZE_MAX 16384    /* A certificate chain or a CSR. */
 #define STORE_SEALED_SIZE_MAX 16640 /* A sealed secret: PEM_SIZE_MAX and its overhead. */
 #define STORE_HASH_SIZE 32          /* SHA-256. */
+#define STORE_DIGEST_SIZE 16        /* Of the state: store_digest(). */
 #define STORE_RECORD_ID_SIZE_MAX 128
 #define STORE_RECORD_SIZE_MAX 65536 /* The body of one record. */
 #define STORE_KEY_SIZE_MAX 2048     /* The value of one search key. */
@@ -83,9 +84,11 @@ enum command_type {
     COMMAND_OPERATOR_PUT = 28,
     COMMAND_OPERATOR_REMOVE = 29,
     COMMAND_REGISTRATION_HAND_OVER = 30,
+    COMMAND_CHECKPOINT = 31,
+    COMMAND_MEMBER_QUARANTINE = 32,
 };
 
-#define COMMAND_TYPE_COUNT 31 /* One above the highest type. */
+#define COMMAND_TYPE_COUNT 33 /* One above the highest type. */
 
 /* ---- The cluster and its members ---- */
 
@@ -109,6 +112,17 @@ struct member {
     struct slice certificate;  /* PEM, issued by the cluster's CA. */
     uint64_t standing;         /* enum standing */
     uint64_t since_ms;
+    uint64_t quarantine;            /* enum quarantine */
+    uint64_t quarantine_life;       /* The rebuild it is about; 0 before the first. */
+    struct slice quarantine_reason; /* What is damaged, in words; empty when nothing is. */
+    uint64_t quarantine_since_ms;
+};
+
+/* Where a member whose data is damaged stands on its way back (docs/adr/0010-damaged-data.md). */
+enum quarantine {
+    QUARANTINE_NONE = 0,
+    QUARANTINE_ASKED = 1, /* It takes no part: raft's configuration must let it go. */
+    QUARANTINE_OUT = 2, /* The configuration without it is committed: it may begin an empty log. */
 };
 
 /* The first command of every log: this node as a standalone cluster of one. Refused when the store
@@ -173,6 +187,24 @@ struct member_remove {
     uint64_t node_id;
     bool force;    /* The node is dead: `cluster remove --force`. */
     bool rollback; /* An admission that was not finished: the member leaves no trace. */
+};
+
+/* One step of a rebuild: to ASKED from anywhere, unless it is the last member whose data is good; to
+ * OUT from ASKED, by the leader, when raft has let it go; to NONE from OUT, when its empty log is
+ * ready. The last two must name the life that asked. A step taken already is done again as nothing. */
+struct member_quarantine {
+    uint64_t node_id;
+    uint64_t step; /* enum quarantine */
+    uint64_t life; /* Random, new with each rebuild. */
+    struct slice reason;
+};
+
+/* The leader's digest at an earlier checkpoint, for every replica to compare with its own (rule 14).
+ * Keeps the digest of this index in its turn. What the comparison finds changes nothing in the
+ * state: store_divergence() tells it. */
+struct checkpoint {
+    uint64_t index;      /* Of the earlier one; 0: there is none yet. */
+    struct slice digest; /* 16 bytes, or empty. */
 };
 
 /* ---- Registration ---- */
@@ -398,6 +430,8 @@ struct command {
         struct operator_put operator_put;
         struct operator_remove operator_remove;
         struct registration_hand_over registration_hand_over;
+        struct checkpoint checkpoint;
+        struct member_quarantine member_quarantine;
     } body;
 };
 
@@ -455,7 +489,9 @@ enum refusal {
     REFUSAL_DEAD_LETTER_UNKNOWN = 36,
     REFUSAL_OPERATOR_UNKNOWN = 37,
     REFUSAL_OPERATORS_FULL = 38,
-    REFUSAL_FIELD = 39, /* A number names no value of its enumeration. */
+    REFUSAL_FIELD = 39,         /* A number names no value of its enumeration. */
+    REFUSAL_LAST_REPLICA = 40,  /* No other member has the data. */
+    REFUSAL_OTHER_REBUILD = 41, /* The step is of an earlier rebuild, or out of its turn. */
     REFUSAL_COUNT,
 };
 

@@ -65,7 +65,7 @@ MUST_USE struct status store_sync(struct store *store);
 /* The rolling digest after the applied index: equal on replicas that applied as much (rule 14). */
 struct store_digest {
     uint64_t index;
-    uint8_t bytes[16];
+    uint8_t bytes[STORE_DIGEST_SIZE];
 };
 
 void store_digest(const struct store *store, struct store_digest *out);
@@ -73,12 +73,65 @@ void store_digest(const struct store *store, struct store_digest *out);
 #define STORE_DIGEST_EVERY 1024 /* Log indexes between digests that are kept for comparison. */
 
 /* The digest as it stood when the applied index first reached `index`, a multiple of
- * STORE_DIGEST_EVERY among the last 16 kept. STATUS_NOT_FOUND otherwise. */
+ * STORE_DIGEST_EVERY among the last 16 kept; or before the checkpoint at `index`, of the last 16.
+ * STATUS_NOT_FOUND otherwise. */
 MUST_USE struct status store_digest_at(struct store *store, uint64_t index,
                                        struct store_digest *out);
 
 /* A digest over every table's contents, read afresh: slow, for tests and for `doctor`. */
 MUST_USE struct status store_digest_deep(struct store *store, struct store_digest *out);
+
+/* The same of what was flushed last. Any thread, while others apply. */
+MUST_USE struct status store_digest_flushed(struct store *store, struct store_digest *out);
+
+/* A checkpoint (command.h) found that this replica and the leader of that time differ. */
+struct divergence {
+    uint64_t index; /* Of the checkpoint whose digests differ; 0: none. */
+    uint8_t ours[STORE_DIGEST_SIZE];
+    uint8_t theirs[STORE_DIGEST_SIZE];
+};
+
+/* The first that was found since the store was opened or it was forgotten; false if none was. */
+bool store_divergence(const struct store *store, struct divergence *out);
+void store_divergence_forget(struct store *store);
+
+/* The newest checkpoint; false if there is none. And: was anything applied since it was? The first
+ * checkpoint after other commands does not count as nothing, for its own digest is not compared yet. */
+bool store_checkpoint_last(const struct store *store, struct store_digest *out);
+bool store_checkpoint_due(const struct store *store);
+
+/* ---- Damage ---- */
+
+/* The first STATUS_CORRUPT that any call came to, whoever was answered with it; OK if there is none. */
+struct status store_damage(const struct store *store);
+
+struct store_report {
+    uint64_t rows;
+    uint64_t bytes; /* Of keys and values. */
+    uint64_t applied_index;
+};
+
+/*
+ * Read a store that is not open, whole: that it opens, every row's checksum, the order of the keys,
+ * the number of rows that LMDB's own pages and the head say there are, the audit's chain.
+ * STATUS_CORRUPT says what was found first. STATUS_NOT_FOUND if there is no data file.
+ *
+ * LMDB trusts its pages, and a damaged one may crash it: so this reads in a child process, and
+ * a child that dies or does not come to an end is STATUS_CORRUPT, too.
+ */
+MUST_USE struct status store_verify(const struct store_options *options, struct store_report *out);
+
+/* Reading an open store bit by bit, for ever round: any thread, while others apply. */
+struct store_scrub {
+    unsigned table;
+    size_t key_size; /* 0: from the table's beginning. */
+    uint8_t key[511];
+    uint64_t rows; /* Of this round. */
+    uint64_t rounds;
+};
+
+/* Go on for about `size` bytes. STATUS_CORRUPT as reads have it. `scrub` begins as zero. */
+MUST_USE struct status store_scrub(struct store *store, struct store_scrub *scrub, size_t size);
 
 /* ---- Images ---- */
 
@@ -284,6 +337,9 @@ MUST_USE struct status store_audit(struct store *store, struct arena *arena,
 
 /* Walk the chain. STATUS_CORRUPT names the first line that is changed, missing or out of order. */
 MUST_USE struct status store_audit_verify(struct store *store, uint64_t *line_count);
+
+/* The same of what was flushed last. Any thread, while others apply. */
+MUST_USE struct status store_audit_verify_flushed(struct store *store, uint64_t *line_count);
 
 struct store_size {
     uint64_t used;    /* Bytes of pages in use. */

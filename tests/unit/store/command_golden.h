@@ -144,4 +144,12 @@
   .body.registration_hand_over = {
       .epoch = 1, .node_id = 7, .serial = TEXT("S")}},
     "011e84010102a26d6503a56c6f63616c04a3776879830101020703a153"},
+{{.type = COMMAND_CHECKPOINT,
+  .body.checkpoint = {
+      .index = 5, .digest = TEXT("0123456789abcdef")}},
+    "011f84010102a26d6503a56c6f63616c04a377687982010502c41030313233343536373839616263646566"},
+{{.type = COMMAND_MEMBER_QUARANTINE,
+  .body.member_quarantine = {
+      .node_id = 7, .step = QUARANTINE_ASKED, .life = 9, .reason = TEXT("why")}},
+    "012084010102a26d6503a56c6f63616c04a37768798401070201030904a3776879"},
 /* clang-format on */

@@ -111,7 +111,7 @@ static struct command small_command(struct script *script)
 {
     static const char fingerprint[STORE_HASH_SIZE] = "key";
     const char *name = names[script_random(script, 3)];
-    switch (script_random(script, 7)) {
+    switch (script_random(script, 9)) {
     case 0: return credential_command(name, 1 + script_random(script, 2));
     case 1:
         return (struct command){.type = COMMAND_CREDENTIAL_SELECT,
@@ -132,6 +132,15 @@ static struct command small_command(struct script *script)
             .body.standing_set.standing = 1 + script_random(script, 2),
         };
     case 5: return cluster_form_command();
+    case 6: return (struct command){.type = COMMAND_CHECKPOINT};
+    case 7:
+        return (struct command){
+            .type = COMMAND_MEMBER_QUARANTINE,
+            .body.member_quarantine = {.node_id = NODE_B,
+                                       .step = script_random(script, 4),
+                                       .life = script_random(script, 3),
+                                       .reason = slice_of("damaged")},
+        };
     default:
         return (struct command){
             .type = COMMAND_CLOUD_PAUSE,
