@@ -1,5 +1,6 @@
 /*
- * The cloud's workers, together: creation, events, timers, proposals, the end.
+ * The cloud's workers, together: creation, events, proposals, the end. What is the loop's is in
+ * cloud_loop.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,11 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/random.h"
 #include "cloud_state.h"
-
-#define USER_AGENT_SIZE (STORE_NAME_SIZE_MAX + 64)
 
 /* ---- Helpers for all ---- */
 
@@ -24,24 +21,10 @@ uint64_t cloud_now_ms(void *context)
     return cloud->context.ops->now_ms(cloud->context.context);
 }
 
-uint64_t cloud_monotonic_ms(void *context)
-{
-    (void)context;
-    return clock_monotonic_ms();
-}
-
-uint64_t cloud_random(void *context)
-{
-    (void)context;
-    return random_u64();
-}
-
 const struct endpoints *cloud_endpoints(const struct cloud *cloud, enum region region)
 {
     return &cloud->endpoints[region].row;
 }
-
-static void finish_closing(struct cloud *cloud);
 
 /* One proposal on its way. */
 struct cloud_proposal {
@@ -60,7 +43,7 @@ static void on_proposed(void *argument, struct status status, struct apply_outco
     if (done != NULL) {
         done(cloud, !failed(status) && outcome.refusal == REFUSAL_NONE);
     }
-    finish_closing(cloud);
+    cloud_finish_closing(cloud);
 }
 
 struct status cloud_propose(struct cloud *cloud, const struct command *command, cloud_done done)
@@ -98,13 +81,11 @@ void cloud_propose_pause(struct cloud *cloud, uint64_t until_ms, const char *rea
     (void)status;
 }
 
-/* ---- Timers ---- */
+/* ---- Events ---- */
 
-static void on_timer(uv_timer_t *timer)
+void cloud_on_timer(struct cloud *cloud, enum cloud_timer timer)
 {
-    struct cloud *cloud = timer->data;
-
-    switch ((enum cloud_timer)(timer - cloud->timers)) {
+    switch (timer) {
     case CLOUD_TIMER_EXPORT: exporter_on_timer(&cloud->exporter); break;
     case CLOUD_TIMER_REGISTRATION: registrar_on_timer(&cloud->registrar); break;
     case CLOUD_TIMER_VERIFICATION: verifier_on_timer(&cloud->verifier); break;
@@ -113,27 +94,8 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
-void cloud_start_timer(struct cloud *cloud, enum cloud_timer timer, uint64_t delay_ms)
+void cloud_look(struct cloud *cloud)
 {
-    if (!cloud->closing) {
-        (void)uv_timer_start(&cloud->timers[timer], on_timer, delay_ms, 0);
-    }
-}
-
-void cloud_stop_timer(struct cloud *cloud, enum cloud_timer timer)
-{
-    if (!cloud->closing) {
-        (void)uv_timer_stop(&cloud->timers[timer]);
-    }
-}
-
-/* ---- Looking at the store again ---- */
-
-static void on_look(uv_prepare_t *prepare)
-{
-    struct cloud *cloud = prepare->data;
-
-    (void)uv_prepare_stop(prepare);
     cloud_answer_deferred(cloud);
     cloud_begin_lookups(cloud);
     if (!cloud->leading) {
@@ -148,7 +110,7 @@ static void on_look(uv_prepare_t *prepare)
 void cloud_on_applied(struct cloud *cloud)
 {
     if (!cloud->closing) {
-        (void)uv_prepare_start(&cloud->look, on_look);
+        cloud_look_later(cloud);
     }
 }
 
@@ -254,28 +216,13 @@ static void free_cloud(struct cloud *cloud)
 
 static struct status prepare_cloud(struct cloud *cloud, const struct cloud_context *context)
 {
-    char user_agent[USER_AGENT_SIZE];
-
     for (size_t i = 0; i < REGION_COUNT; i++) {
         struct status status = copy_endpoints(&cloud->endpoints[i], &context->endpoints[i]);
         if (failed(status)) {
             return wrap(status, "endpoints of region %s", region_name((enum region)i));
         }
     }
-    (void)snprintf(user_agent, sizeof user_agent, "muster/" MUSTER_VERSION " (%.64s)",
-                   context->node_name);
-    return http_client_open(context->loop, user_agent, context->proxy_url, &cloud->http);
-}
-
-static void start_handles(struct cloud *cloud)
-{
-    for (size_t i = 0; i < CLOUD_TIMER_COUNT; i++) {
-        (void)uv_timer_init(cloud->context.loop, &cloud->timers[i]); /* Cannot fail. */
-        cloud->timers[i].data = cloud;
-    }
-    (void)uv_prepare_init(cloud->context.loop, &cloud->look); /* Nor this. */
-    cloud->look.data = cloud;
-    cloud->handles = CLOUD_TIMER_COUNT + 2; /* The timers, the look, the HTTPS client. */
+    return cloud_open_loop(cloud, context);
 }
 
 struct status cloud_create(const struct cloud_context *context, struct cloud **out)
@@ -291,7 +238,6 @@ struct status cloud_create(const struct cloud_context *context, struct cloud **o
         free_cloud(cloud);
         return status;
     }
-    start_handles(cloud);
     oauth_init(&cloud->oauth, &cloud_oauth_ops, cloud);
     exporter_init(&cloud->exporter, &cloud_exporter_ops, cloud);
     registrar_init(&cloud->registrar, &cloud_registrar_ops, cloud);
@@ -302,7 +248,7 @@ struct status cloud_create(const struct cloud_context *context, struct cloud **o
 
 /* ---- The end ---- */
 
-static void finish_closing(struct cloud *cloud)
+void cloud_finish_closing(struct cloud *cloud)
 {
     if (!cloud->closing || cloud->handles > 0 || cloud->proposals > 0) {
         return;
@@ -314,20 +260,6 @@ static void finish_closing(struct cloud *cloud)
     closed(context);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
-{
-    struct cloud *cloud = handle->data;
-    cloud->handles--;
-    finish_closing(cloud);
-}
-
-static void on_http_closed(void *context)
-{
-    struct cloud *cloud = context;
-    cloud->handles--;
-    finish_closing(cloud);
-}
-
 void cloud_destroy(struct cloud *cloud, void (*closed)(void *context), void *context)
 {
     assert(!cloud->closing);
@@ -337,9 +269,5 @@ void cloud_destroy(struct cloud *cloud, void (*closed)(void *context), void *con
     cloud->closed = closed;
     cloud->closed_context = context;
     cloud->closing = true;
-    for (size_t i = 0; i < CLOUD_TIMER_COUNT; i++) {
-        uv_close((uv_handle_t *)&cloud->timers[i], on_handle_closed);
-    }
-    uv_close((uv_handle_t *)&cloud->look, on_handle_closed);
-    http_client_close(cloud->http, on_http_closed, cloud);
+    cloud_close_loop(cloud);
 }

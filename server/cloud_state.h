@@ -1,6 +1,7 @@
 /*
- * What the cloud's workers share. Private to cloud.c, cloud_export.c, cloud_registration.c,
- * cloud_verify.c and cloud_lookup.c, which tie each machine to the store, the node and HTTPS.
+ * What the cloud's workers share. Private to cloud.c, cloud_loop.c, cloud_export.c,
+ * cloud_registration.c, cloud_verify.c and cloud_lookup.c, which tie each machine to the store, the
+ * node and HTTPS.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -92,8 +93,6 @@ struct cloud {
 /* ---- Helpers for all ---- */
 
 uint64_t cloud_now_ms(void *context);
-uint64_t cloud_monotonic_ms(void *context);
-uint64_t cloud_random(void *context);
 
 /* Stamp and propose. `done` is called with the cloud; NULL: nobody needs the answer. */
 typedef void (*cloud_done)(struct cloud *cloud, bool applied);
@@ -101,9 +100,6 @@ MUST_USE struct status cloud_propose(struct cloud *cloud, const struct command *
                                      cloud_done done);
 /* The organisation must not call for a while; unanswered. */
 void cloud_propose_pause(struct cloud *cloud, uint64_t until_ms, const char *reason);
-
-void cloud_start_timer(struct cloud *cloud, enum cloud_timer timer, uint64_t delay_ms);
-void cloud_stop_timer(struct cloud *cloud, enum cloud_timer timer);
 
 const struct endpoints *cloud_endpoints(const struct cloud *cloud, enum region region);
 
@@ -114,6 +110,24 @@ MUST_USE struct status cloud_grant(struct cloud *cloud, struct oauth_grant *gran
 
 /* A number that changes whenever tokens of these credentials must not be used any more. */
 uint64_t cloud_account(const struct credential_view *credential);
+
+/* ---- The loop's side: cloud_loop.c, or a simulated one ---- */
+
+uint64_t cloud_monotonic_ms(void *context);
+uint64_t cloud_random(void *context);
+void cloud_start_timer(struct cloud *cloud, enum cloud_timer timer, uint64_t delay_ms);
+void cloud_stop_timer(struct cloud *cloud, enum cloud_timer timer);
+void cloud_look_later(struct cloud *cloud); /* One cloud_look() at the end of this turn. */
+
+/* Timers and HTTPS client. Closing brings `handles` to 0, later, with cloud_finish_closing() each
+ * time that it changes. */
+MUST_USE struct status cloud_open_loop(struct cloud *cloud, const struct cloud_context *context);
+void cloud_close_loop(struct cloud *cloud);
+
+/* What it calls. */
+void cloud_on_timer(struct cloud *cloud, enum cloud_timer timer);
+void cloud_look(struct cloud *cloud);
+void cloud_finish_closing(struct cloud *cloud);
 
 /* ---- Workers ---- */
 
