@@ -6,6 +6,7 @@
  *     muster-sim --seeds 1..10000 --machine digest              much faster
  *     muster-sim --seeds 1..300 --guard off --stop-at-first     the negative control
  *     muster-sim --seeds 1..4000 --guard -ACKCLAMP              what one rule is worth
+ *     muster-sim --whole --seeds 1..1000                        whole nodes, and a cloud
  *     muster-sim --trace 183                                    one seed, step by step
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -23,6 +24,7 @@
 
 #include "scratch.h"
 #include "sim.h"
+#include "whole.h"
 
 #define SEED_TIMEOUT_S 60U
 #define EXIT_VERDICT 64 /* Added to a verdict, so that no sanitizer's exit code looks like one. */
@@ -69,9 +71,9 @@ static bool parse_guard(const char *text, struct sim_options *options)
 static bool parse_sabotage(const char *text, enum sabotage *out)
 {
     static const char *const words[SABOTAGE_COUNT] = {
-        [SABOTAGE_SNAPSHOT] = "snapshot",
-        [SABOTAGE_REPLICA] = "replica",
-        [SABOTAGE_RECORD] = "record",
+        [SABOTAGE_SNAPSHOT] = "snapshot",   [SABOTAGE_REPLICA] = "replica",
+        [SABOTAGE_RECORD] = "record",       [SABOTAGE_BARRIER] = "barrier",
+        [SABOTAGE_EXPORTERS] = "exporters",
     };
     for (int i = SABOTAGE_NONE + 1; i < SABOTAGE_COUNT; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -102,7 +104,8 @@ enum {
     KEY_DATA = 'd',
     KEY_QUIET = 'q',
     KEY_MACHINE = 'f',
-    KEY_SABOTAGE = 'b'
+    KEY_SABOTAGE = 'b',
+    KEY_WHOLE = 'w'
 };
 
 static const struct argp_option option_rows[] = {
@@ -114,8 +117,12 @@ static const struct argp_option option_rows[] = {
     {"quiet", KEY_QUIET, NULL, 0, "few proposals: leaders without an entry of their own term", 0},
     {"machine", KEY_MACHINE, "store|digest", 0,
      "what the entries are applied to (default store; digest is fast)", 0},
-    {"sabotage", KEY_SABOTAGE, "snapshot|replica|record", 0,
-     "do something wrong with the store, to see that it is noticed", 0},
+    {"whole", KEY_WHOLE, NULL, 0, "whole nodes: their workers too, a cloud, operators and feeds",
+     0},
+    {"sabotage", KEY_SABOTAGE, "NAME", 0,
+     "do something wrong, to see that it is noticed: snapshot, replica, record; with --whole also "
+     "barrier, exporters",
+     0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},
     {"stop-at-first", KEY_STOP, NULL, 0, "stop at the first seed that comes out wrong", 0},
@@ -133,6 +140,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_GUARD: good = parse_guard(text, &soak->sim); break;
     case KEY_MEMBERS: soak->sim.members = true; break;
     case KEY_QUIET: soak->sim.quiet = true; break;
+    case KEY_WHOLE: soak->sim.whole = true; break;
     case KEY_MACHINE:
         soak->sim.real_store = strcmp(text, "store") == 0;
         good = soak->sim.real_store || strcmp(text, "digest") == 0;
@@ -161,6 +169,8 @@ struct result {
     size_t images_installed;
     size_t skipped;
     size_t records;
+    size_t whole[WHOLE_COUNT_COUNT];
+    uint64_t simulated_ms;
     char reason[200];
 };
 
@@ -181,6 +191,10 @@ static _Noreturn void run_child(const struct soak *soak, uint64_t seed, struct r
     result->images_installed = world->images_installed;
     result->skipped = world->skipped_count;
     result->records = world->records_checked;
+    result->simulated_ms = world->now_ms;
+    if (world->whole != NULL) {
+        memcpy(result->whole, world->whole->counts, sizeof result->whole);
+    }
     memcpy(result->reason, world->reason, sizeof result->reason);
     (void)fflush(stdout);
     _exit(verdict == VERDICT_GOOD
@@ -232,6 +246,15 @@ static enum verdict run_seed(const struct soak *soak, uint64_t seed, struct resu
     return verdict;
 }
 
+static void print_whole(const size_t counts[WHOLE_COUNT_COUNT], uint64_t simulated_ms)
+{
+    (void)printf("whole: %.1f simulated hours", (double)simulated_ms / 3600000);
+    for (int i = 0; i < WHOLE_COUNT_COUNT; i++) {
+        (void)printf(", %zu %s", counts[i], whole_count_name((enum whole_count)i));
+    }
+    (void)printf("\n");
+}
+
 static int run_all(const struct soak *soak, struct result *result)
 {
     uint64_t counts[VERDICT_COUNT] = {0};
@@ -241,6 +264,8 @@ static int run_all(const struct soak *soak, struct result *result)
     size_t images = 0;
     size_t skipped = 0;
     size_t records = 0;
+    size_t whole[WHOLE_COUNT_COUNT] = {0};
+    uint64_t simulated_ms = 0;
     uint64_t seed = soak->first;
     for (; seed <= soak->last; seed++) {
         enum verdict verdict = run_seed(soak, seed, result);
@@ -250,6 +275,10 @@ static int run_all(const struct soak *soak, struct result *result)
         images += result->images_installed;
         skipped += result->skipped;
         records += result->records;
+        simulated_ms += result->simulated_ms;
+        for (int i = 0; i < WHOLE_COUNT_COUNT; i++) {
+            whole[i] += result->whole[i];
+        }
         bool counted = soak->only_divergence ? verdict >= VERDICT_LOST : verdict != VERDICT_GOOD;
         if (!counted) {
             continue;
@@ -272,6 +301,9 @@ static int run_all(const struct soak *soak, struct result *result)
         (void)printf("stores: %zu images installed, %zu entries known already, %zu acknowledged "
                      "records found once\n",
                      images, skipped, records);
+    }
+    if (soak->sim.whole) {
+        print_whole(whole, simulated_ms);
     }
     return wrong == 0 ? 0 : 1;
 }

@@ -12,6 +12,7 @@
  *     sim_raft_disk.c   its disk: what survives
  *     sim_world.c   events, randomness, the network
  *     sim_check.c   what must hold
+ *     whole.h       the rest of a node, and the cloud: with --whole
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -42,6 +43,7 @@ enum verdict {
     VERDICT_CRASHED,   /* A node did what would crash or stop a real one. */
     VERDICT_ANSWER,    /* A proposal answered twice, wrongly or never. */
     VERDICT_LOST,      /* An acknowledged proposal is gone. */
+    VERDICT_RULE,      /* A rule of the design is broken. */
     VERDICT_DIVERGED,  /* Two state machines differ at one index. */
     VERDICT_COUNT,
 };
@@ -49,9 +51,11 @@ enum verdict {
 /* What the soak itself does wrong, so that its checks are seen to fail. */
 enum sabotage {
     SABOTAGE_NONE,
-    SABOTAGE_SNAPSHOT, /* A snapshot does not sync the store. */
-    SABOTAGE_REPLICA,  /* One node applies another command now and then. */
-    SABOTAGE_RECORD,   /* All nodes forget an entry, and say that it is done. */
+    SABOTAGE_SNAPSHOT,  /* A snapshot does not sync the store. */
+    SABOTAGE_REPLICA,   /* One node applies another command now and then. */
+    SABOTAGE_RECORD,    /* All nodes forget an entry, and say that it is done. */
+    SABOTAGE_BARRIER,   /* The workers act before the barrier is applied. */
+    SABOTAGE_EXPORTERS, /* A deposed leader's workers go on. */
     SABOTAGE_COUNT,
 };
 
@@ -61,6 +65,7 @@ struct sim_options {
     bool guarded;            /* False: libraft on the bare io, no guard at all. */
     bool members;            /* Change roles and remove and add nodes, too. */
     bool quiet;              /* Few proposals. */
+    bool whole;              /* The workers, too, and a cloud. */
     bool trace;
     enum sabotage sabotage;
     bool real_store;     /* False: a digest is the state machine. */
@@ -114,7 +119,9 @@ struct sim_disk { /* Survives a crash. */
     bool poisoned;       /* ... and all that is written after it, until the next start. */
 };
 
+struct command;
 struct store;
+struct whole;
 struct world;
 
 struct sim_look { /* What a trace has told of a node; compared whole, so no padding. */
@@ -155,6 +162,8 @@ enum event_kind {
     EVENT_WORK,
     EVENT_SNAPSHOT_GET,
     EVENT_FATAL,
+    EVENT_SITE,    /* Of a node's workers; struct whole_event. */
+    EVENT_OUTSIDE, /* Of the cloud and those who use the cluster; the same. */
 };
 
 struct event {
@@ -171,8 +180,11 @@ struct flight { /* A message on the way. */
     unsigned from;
 };
 
+struct asked;
+
 struct sim_proposal {
     struct raft_apply request;
+    struct asked *asked; /* Who waits for the answer, with --whole. */
     struct world *world;
     uint64_t value;
     unsigned node;
@@ -213,6 +225,7 @@ struct world {
     size_t stalled_count;
     size_t stalled_capacity;
     struct sim_node nodes[SIM_NODES_MAX];
+    struct whole *whole; /* NULL without --whole. */
     bool cut[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t delivered_ms[SIM_NODES_MAX][SIM_NODES_MAX];
 
@@ -265,6 +278,9 @@ bool node_leads(const struct sim_node *node);
 void machine_open(struct sim_node *node);
 void machine_crash(struct sim_node *node);
 void machine_command(struct sim_node *node, struct sim_proposal *proposal, struct raft_buffer *out);
+/* An entry of one command. STATUS_INVALID, as command_encode(). */
+MUST_USE struct status machine_entry(struct sim_proposal *proposal, const struct command *command,
+                                     struct raft_buffer *out);
 void machine_apply(struct sim_node *node, raft_index index, const struct raft_buffer *entry);
 void machine_snapshot(struct sim_node *node, uint64_t manifest[2]);
 void machine_restore(struct sim_node *node, const uint64_t manifest[2]);

@@ -10,8 +10,10 @@
 #include "sim.h"
 
 static const char *const names[VERDICT_COUNT] = {
-    [VERDICT_GOOD] = "good",     [VERDICT_UNSETTLED] = "unsettled", [VERDICT_CRASHED] = "crashed",
-    [VERDICT_ANSWER] = "answer", [VERDICT_LOST] = "lost",           [VERDICT_DIVERGED] = "diverged",
+    [VERDICT_GOOD] = "good",         [VERDICT_UNSETTLED] = "unsettled",
+    [VERDICT_CRASHED] = "crashed",   [VERDICT_ANSWER] = "answer",
+    [VERDICT_LOST] = "lost",         [VERDICT_RULE] = "rule",
+    [VERDICT_DIVERGED] = "diverged",
 };
 
 const char *verdict_name(enum verdict verdict)

@@ -21,9 +21,11 @@
 
 #include "raft_view.h"
 #include "sim.h"
+#include "whole.h"
 
 #define MAP_SIZE ((size_t)16 << 20U)
-#define OUTBOX_MAX 150U /* Low enough to be reached in some seeds. */
+#define OUTBOX_MAX 150U        /* Low enough to be reached in some seeds. */
+#define OUTBOX_MAX_WHOLE 1000U /* The same. */
 #define FLUSH_PERCENT 25U
 #define RECORD_PERCENT 50U   /* Of commands: a record of our own numbering ... */
 #define REPEATED_PERCENT 25U /* ... which was proposed before. */
@@ -68,8 +70,10 @@ void machine_open(struct sim_node *node)
         (mkdir(directory, 0700) != 0 && errno != EEXIST)) {
         abort();
     }
-    const struct store_options store_options = {
-        .directory = directory, .map_size_max = MAP_SIZE, .outbox_max = OUTBOX_MAX};
+    const struct store_options store_options = {.directory = directory,
+                                                .map_size_max = MAP_SIZE,
+                                                .outbox_max =
+                                                    options->whole ? OUTBOX_MAX_WHOLE : OUTBOX_MAX};
     must(store_open(&store_options, &node->store), "open a store");
 }
 
@@ -157,6 +161,29 @@ void machine_command(struct sim_node *node, struct sim_proposal *proposal, struc
     buffer_release(&bytes);
 }
 
+struct status machine_entry(struct sim_proposal *proposal, const struct command *command,
+                            struct raft_buffer *out)
+{
+    struct buffer bytes = {0};
+    struct entry_head head = {.value = proposal->value, .count = 1};
+    if (!buffer_append(&bytes, &head, sizeof head)) {
+        abort();
+    }
+    struct status status = command_encode(command, &bytes);
+    if (!failed(status)) {
+        head.sizes[0] = (uint32_t)(bytes.size - sizeof head);
+        memcpy(bytes.data, &head, sizeof head);
+        out->len = (bytes.size + 7) / 8 * 8;
+        out->base = raft_calloc(1, out->len);
+        if (out->base == NULL) {
+            abort();
+        }
+        memcpy(out->base, bytes.data, bytes.size);
+    }
+    buffer_release(&bytes);
+    return status;
+}
+
 /* ---- Applying ---- */
 
 static uint64_t fold_digest(const struct sim_node *node)
@@ -241,6 +268,9 @@ static void apply_to_store(struct sim_node *node, raft_index index, struct slice
     head.count = sabotaged_count(node, index, head.count);
     bool is_skipped = index <= store_applied_index(node->store);
     must(store_apply(node->store, index, commands, head.count, outcomes), "apply");
+    if (world->whole != NULL) {
+        site_applied(node);
+    }
     if (is_skipped) {
         world->skipped_count++;
         return;
@@ -345,6 +375,9 @@ bool machine_fetch(struct sim_node *to, struct sim_node *from,
     must(store_image_write(from->store, fd), "write an image");
     (void)close(fd);
     must(store_image_install(to->store, path, offer->last_index), "install an image");
+    if (to->world->whole != NULL) {
+        site_applied(to);
+    }
     check_store(to);
     to->world->images_installed++;
     return true;

@@ -9,6 +9,7 @@
 
 #include "raft_view.h"
 #include "sim.h"
+#include "whole.h"
 
 static void *allocate(size_t size)
 {
@@ -322,12 +323,15 @@ void node_start(struct sim_node *node)
     node->disk.free_at_ms = world->now_ms;
     node->disk.poisoned = false;
     machine_open(node);
+    if (world->whole != NULL) {
+        site_open(node);
+    }
     node->raft = allocate(sizeof *node->raft);
     if (raft_init(node->raft, assemble(node), &node->fsm, node->id, node->address) != 0) {
         abort();
     }
-    raft_set_election_timeout(node->raft, 300);
-    raft_set_heartbeat_timeout(node->raft, 30);
+    raft_set_election_timeout(node->raft, world->whole != NULL ? 1000 : 300);
+    raft_set_heartbeat_timeout(node->raft, world->whole != NULL ? 100 : 30);
     raft_set_install_snapshot_timeout(node->raft, 500);
     raft_set_pre_vote(node->raft, true);
     raft_set_snapshot_threshold(node->raft, world->temper.snapshot_threshold);
@@ -377,6 +381,9 @@ void node_crash(struct sim_node *node)
         ops[i] = events[i].payload;
     }
     disk_crash(node, ops, count);
+    if (world->whole != NULL) {
+        site_crash(node);
+    }
     machine_crash(node);
     free(events);
     free(ops);
@@ -474,6 +481,11 @@ void node_event(struct sim_node *node, const struct event *event)
     case EVENT_WORK: work(event->payload); break;
     case EVENT_SNAPSHOT_GET: snapshot_get(node, event->payload); break;
     case EVENT_FATAL: node_crash(node); break;
+    case EVENT_SITE: whole_run_event(event->payload); break;
+    case EVENT_OUTSIDE: break; /* Of no node. */
+    }
+    if (world->whole != NULL && node->alive) {
+        site_turn(node);
     }
     if (world->options.trace && node->alive) {
         say_changes(node);

@@ -9,6 +9,7 @@
 
 #include "raft_view.h"
 #include "sim.h"
+#include "whole.h"
 
 static unsigned any_node(struct world *world)
 {
@@ -29,6 +30,10 @@ static unsigned victim(struct world *world)
 
 static void act_propose(struct world *world)
 {
+    if (world->whole != NULL) {
+        feed_poke(world);
+        return;
+    }
     for (unsigned i = 0; i < world->options.node_count; i++) {
         if (node_leads(&world->nodes[i])) {
             node_propose(&world->nodes[i], world_between(world, 1, 5));
@@ -193,7 +198,8 @@ static void act_change(struct world *world)
 /* With few proposals, leaders come and go with nothing of their own term in their logs. */
 static void act_propose_rarely(struct world *world)
 {
-    if (!world->options.quiet || world_chance(world, 12)) {
+    bool others_do = world->whole != NULL;
+    if (!others_do && (!world->options.quiet || world_chance(world, 12))) {
         act_propose(world);
     }
 }
@@ -335,6 +341,18 @@ static bool wait_settled(struct world *world)
     return world->verdict != VERDICT_GOOD;
 }
 
+/* Run until nothing waits for the cloud; its longest pauses are of five minutes. */
+static bool wait_exported(struct world *world)
+{
+    for (unsigned i = 0; i < 1800 && world->verdict == VERDICT_GOOD; i++) {
+        if (whole_is_settled(world)) {
+            return wait_settled(world);
+        }
+        run_healed(world, 1000);
+    }
+    return world->verdict != VERDICT_GOOD;
+}
+
 static void settle(struct world *world)
 {
     for (unsigned i = 0; i < 40 && world->verdict == VERDICT_GOOD; i++) {
@@ -342,6 +360,7 @@ static void settle(struct world *world)
         act_propose(world);
     }
     bool agreed = wait_settled(world);
+    agreed = agreed && (world->whole == NULL || wait_exported(world));
     size_t answered = world->acknowledged_count;
     for (unsigned i = 0; i < 50 && world->acknowledged_count == answered; i++) {
         act_propose(world);
@@ -363,6 +382,7 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
     world->machine_random = seed * UINT64_C(0x9E3779B97F4A7C15) | 1U; /* Not 0. */
     world->trims = seed % 2 == 0;
     draw_temper(world);
+    world->whole = options->whole ? calloc(1, sizeof *world->whole) : NULL;
     for (unsigned i = 0; i < options->node_count; i++) {
         struct sim_node *node = &world->nodes[i];
         node->world = world;
@@ -375,8 +395,12 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
         node_start(&world->nodes[i]);
     }
     /* Bare libraft crashes often: what it does then is restart, and the run goes on. */
+    if (world->whole != NULL) {
+        whole_start(world);
+    }
     for (unsigned i = 0; i < options->steps && world->verdict <= VERDICT_CRASHED; i++) {
-        world_run_until(world, world->now_ms + world_between(world, 1, 60));
+        unsigned pause_max_ms = world->whole != NULL ? 600 : 60;
+        world_run_until(world, world->now_ms + world_between(world, 1, pause_max_ms));
         act(world);
         if (world->verdict == VERDICT_CRASHED && options->guarded) {
             break;
@@ -386,7 +410,13 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
         return world->verdict;
     }
     heal(world);
+    if (world->whole != NULL) {
+        whole_heal(world);
+    }
     settle(world);
+    if (world->verdict == VERDICT_GOOD && world->whole != NULL) {
+        whole_check_end(world);
+    }
     if (world->verdict == VERDICT_GOOD && !options->members) {
         check_end(world);
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "raft_view.h"
+#include "whole.h"
 
 uint64_t world_random(struct world *world)
 {
@@ -111,6 +112,10 @@ static void run(struct world *world, const struct event *event)
 {
     struct sim_node *node = &world->nodes[event->node];
     world->now_ms = event->at_ms > world->now_ms ? event->at_ms : world->now_ms;
+    if (event->kind == EVENT_OUTSIDE) {
+        whole_run_event(event->payload);
+        return;
+    }
     bool is_message = event->kind == EVENT_DELIVER;
     if (!node->alive || (!is_message && event->life != node->life)) {
         return; /* What it owned is lost with the memory of that life. */

@@ -1,0 +1,429 @@
+/*
+ * The workers of a simulated node: loop, clock, proposals and events, in the order in which
+ * consensus/node.c and server/daemon.c have them: answers first, then who leads, then the look at
+ * what was applied.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raft_view.h"
+#include "store/seal.h"
+#include "whole.h"
+
+#define MEND_PERCENT 8U                       /* Every half second: all cables are put back. */
+#define WALL_START_MS UINT64_C(1767225600000) /* 2026-01-01; any day will do. */
+
+/* ---- Randomness and events ---- */
+
+unsigned whole_draw(struct world *world, unsigned low, unsigned high)
+{
+    struct whole *whole = world->whole;
+    uint64_t value = whole->random += UINT64_C(0x9E3779B97F4A7C15);
+    value = (value ^ (value >> 30U)) * UINT64_C(0xBF58476D1CE4E5B9);
+    value = (value ^ (value >> 27U)) * UINT64_C(0x94D049BB133111EB);
+    return low + (unsigned)((value ^ (value >> 31U)) % (high - low + 1));
+}
+
+bool whole_chance(struct world *world, unsigned percent)
+{
+    return whole_draw(world, 1, 100) <= percent;
+}
+
+void whole_later(struct world *world, struct site *site, uint64_t delay_ms,
+                 void (*run)(void *context, uint64_t argument), void *context, uint64_t argument)
+{
+    struct whole_event *event = calloc(1, sizeof *event);
+    if (event == NULL) {
+        abort();
+    }
+    *event = (struct whole_event){.run = run, .context = context, .argument = argument};
+    world_push(world, world->now_ms + delay_ms, site != NULL ? EVENT_SITE : EVENT_OUTSIDE,
+               site != NULL ? site->node->number : 0, event);
+}
+
+void whole_run_event(void *payload)
+{
+    struct whole_event *event = payload;
+    event->run(event->context, event->argument);
+    free(event);
+}
+
+/* ---- The loop of the workers: what server/cloud_loop.c is in musterd ---- */
+
+static struct site *site_of(const struct cloud *cloud)
+{
+    return cloud->context.context;
+}
+
+uint64_t site_now_ms(const struct site *site)
+{
+    return WALL_START_MS + site->node->world->now_ms;
+}
+
+uint64_t cloud_monotonic_ms(void *context)
+{
+    return site_of(context)->node->world->now_ms;
+}
+
+uint64_t cloud_random(void *context)
+{
+    return whole_draw(site_of(context)->node->world, 0, UINT32_MAX - 1);
+}
+
+static void on_timer(void *context, uint64_t argument)
+{
+    struct site *site = context;
+    enum cloud_timer timer = (enum cloud_timer)(argument % CLOUD_TIMER_COUNT);
+    if (site->cloud != NULL && site->timer_serials[timer] == argument) {
+        cloud_on_timer(site->cloud, timer);
+    }
+}
+
+/* The number of a timer's start is all that tells an old event from the one that counts. */
+static uint64_t renumber(struct site *site, enum cloud_timer timer)
+{
+    site->timer_serials[timer] += CLOUD_TIMER_COUNT;
+    return site->timer_serials[timer];
+}
+
+void cloud_start_timer(struct cloud *cloud, enum cloud_timer timer, uint64_t delay_ms)
+{
+    struct site *site = site_of(cloud);
+    whole_later(site->node->world, site, delay_ms, on_timer, site, renumber(site, timer));
+}
+
+void cloud_stop_timer(struct cloud *cloud, enum cloud_timer timer)
+{
+    (void)renumber(site_of(cloud), timer);
+}
+
+void cloud_look_later(struct cloud *cloud)
+{
+    site_of(cloud)->look = true;
+}
+
+struct status cloud_open_loop(struct cloud *cloud, const struct cloud_context *context)
+{
+    struct site *site = context->context;
+    for (unsigned i = 0; i < CLOUD_TIMER_COUNT; i++) {
+        site->timer_serials[i] = site->timer_serials[i] / CLOUD_TIMER_COUNT * CLOUD_TIMER_COUNT + i;
+    }
+    return http_client_open(NULL, context->node_name, NULL, &cloud->http);
+}
+
+void cloud_close_loop(struct cloud *cloud)
+{
+    cloud_finish_closing(cloud);
+}
+
+/* ---- Proposals ---- */
+
+static void answer_later(struct site *site, const struct whole_answer *answer)
+{
+    if (site->answer_count == WHOLE_ANSWERS_MAX) {
+        abort();
+    }
+    site->answers[(site->answer_first + site->answer_count++) % WHOLE_ANSWERS_MAX] = *answer;
+}
+
+struct asked {
+    struct site *site;
+    cloud_proposed done;
+    void *argument;
+    struct sim_proposal *proposal;
+};
+
+static void on_applied(struct raft_apply *request, int code, void *result)
+{
+    struct sim_proposal *proposal = request->data;
+    struct asked *asked = proposal->asked;
+    (void)result;
+    check_answer(proposal, code);
+    const struct whole_answer answer = {
+        .done = asked->done,
+        .argument = asked->argument,
+        .status = code == 0 ? OK : fail(STATUS_UNKNOWN, "leadership was lost on the way"),
+        .outcome = {.refusal = proposal->refusals[0]},
+    };
+    if (asked->done != NULL) {
+        answer_later(asked->site, &answer);
+    }
+    free(asked);
+}
+
+static struct sim_proposal *new_proposal(struct site *site, cloud_proposed done, void *argument)
+{
+    struct world *world = site->node->world;
+    struct asked *asked = calloc(1, sizeof *asked);
+    if (asked == NULL || world->proposal_count == SIM_PROPOSALS_MAX) {
+        abort();
+    }
+    struct sim_proposal *proposal = &world->proposals[world->proposal_count++];
+    *asked = (struct asked){site, done, argument, proposal};
+    proposal->world = world;
+    proposal->value = world->proposal_count;
+    proposal->node = site->node->number;
+    proposal->life = site->node->life;
+    proposal->request.data = proposal;
+    proposal->asked = asked;
+    return proposal;
+}
+
+struct status site_propose(struct site *site, const struct command *command, cloud_proposed done,
+                           void *argument)
+{
+    struct sim_node *node = site->node;
+    struct command stamped = *command;
+    struct raft_buffer entry;
+    if (!node_leads(node)) {
+        return fail(STATUS_NOT_LEADER, "this node is not the leader");
+    }
+    stamped.stamp.at_ms = site_now_ms(site);
+    stamped.stamp.actor = slice_of("muster");
+    stamped.stamp.origin = slice_of("local");
+    struct sim_proposal *proposal = new_proposal(site, done, argument);
+    struct status status = machine_entry(proposal, &stamped, &entry);
+    if (failed(status)) {
+        free(proposal->asked);
+        return status;
+    }
+    proposal->proposed = true;
+    if (raft_apply(node->raft, &proposal->request, &entry, 1, on_applied) != 0) {
+        proposal->proposed = false;
+        raft_free(entry.base);
+        free(proposal->asked);
+        return fail(STATUS_NOT_LEADER, "libraft does not take it");
+    }
+    guard_poll(node->guard);
+    return OK;
+}
+
+/* ---- What the workers ask ---- */
+
+static struct status ops_propose(void *context, const struct command *command, cloud_proposed done,
+                                 void *argument)
+{
+    return site_propose(context, command, done, argument);
+}
+
+static struct status ops_flush(void *context)
+{
+    const struct site *site = context;
+    return store_flush(site->node->store);
+}
+
+static uint64_t ops_now_ms(void *context)
+{
+    return site_now_ms(context);
+}
+
+static const struct cloud_ops ops = {
+    .propose = ops_propose,
+    .flush = ops_flush,
+    .now_ms = ops_now_ms,
+};
+
+/* ---- Life ---- */
+
+void site_open(struct sim_node *node)
+{
+    struct whole *whole = node->world->whole;
+    struct site *site = &whole->sites[node->number];
+    const struct cloud_context context = {
+        .store = node->store,
+        .cluster_key = &whole->key,
+        .node_name = node->address,
+        .ops = &ops,
+        .context = site,
+    };
+    site->node = node;
+    site->term = 0;
+    site->leads = false;
+    site->applied = false;
+    site->look = false;
+    site->answer_count = 0;
+    if (failed(cloud_create(&context, &site->cloud))) {
+        abort();
+    }
+    site->http = site->cloud->http;
+    site->http->site = site;
+}
+
+/* Its memory is lost with it; what is on its way to the cloud goes on. */
+void site_crash(struct sim_node *node)
+{
+    struct site *site = &node->world->whole->sites[node->number];
+    if (site->http != NULL) {
+        http_forget(site->http);
+    }
+    site->http = NULL;
+    site->cloud = NULL;
+    site->answer_count = 0;
+}
+
+void site_applied(struct sim_node *node)
+{
+    node->world->whole->sites[node->number].applied = true;
+}
+
+static void deliver_answers(struct site *site)
+{
+    while (site->answer_count > 0) {
+        struct whole_answer answer = site->answers[site->answer_first];
+        site->answer_first = (site->answer_first + 1) % WHOLE_ANSWERS_MAX;
+        site->answer_count--;
+        answer.done(answer.argument, answer.status, answer.outcome);
+    }
+}
+
+static void on_initialised(void *argument, struct status status, struct apply_outcome outcome)
+{
+    (void)argument;
+    (void)status;
+    (void)outcome;
+}
+
+/* As daemon_initialise(): the first leader writes who it is. */
+static void initialise(struct site *site)
+{
+    struct arena arena = {0};
+    struct cluster_view cluster;
+    struct status status = store_cluster(site->node->store, &arena, &cluster);
+    arena_release(&arena);
+    if (status.code != STATUS_NOT_FOUND) {
+        return;
+    }
+    const struct command command = {
+        .type = COMMAND_CLUSTER_INIT,
+        .body.cluster_init =
+            {
+                .cluster_id = slice_of("0123456789abcdef0123456789abcdef"),
+                .ca_certificate = slice_of("ca"),
+                .sealed_ca_key = slice_of("sealed"),
+                .key_epoch = 1,
+                .member = {.node_id = 1,
+                           .name = slice_of("n1"),
+                           .serial = slice_of("serial-1"),
+                           .standing = STANDING_STANDALONE,
+                           .since_ms = site_now_ms(site)},
+            },
+    };
+    status = site_propose(site, &command, on_initialised, NULL);
+    (void)status; /* The next leader does it. */
+}
+
+/* As follow_leadership(): what one term began, the next does not go on with. */
+static void tell_event(struct site *site)
+{
+    const struct sim_node *node = site->node;
+    bool sabotaged = node->world->options.sabotage == SABOTAGE_BARRIER;
+    bool leads =
+        raft_state(node->raft) == RAFT_LEADER && (sabotaged || guard_is_ready(node->guard));
+    raft_term term = node->raft->current_term;
+    if (site->leads && (!leads || site->term != term) &&
+        node->world->options.sabotage != SABOTAGE_EXPORTERS) {
+        cloud_on_follower(site->cloud);
+        site->leads = false;
+    }
+    site->term = term;
+    if (leads && !site->leads) {
+        site->leads = true;
+        cloud_on_leader(site->cloud, true);
+        initialise(site);
+        site->applied = true;
+    }
+}
+
+void site_turn(struct sim_node *node)
+{
+    struct site *site = &node->world->whole->sites[node->number];
+    if (site->cloud == NULL) {
+        return;
+    }
+    deliver_answers(site);
+    tell_event(site);
+    if (site->applied) {
+        site->applied = false;
+        cloud_on_applied(site->cloud);
+    }
+    if (site->look) {
+        site->look = false;
+        cloud_look(site->cloud);
+    }
+}
+
+struct site *whole_leader(struct world *world)
+{
+    struct site *found = NULL;
+    unsigned seen = 0;
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        struct site *site = &world->whole->sites[i];
+        bool leads = site->cloud != NULL && site->leads && node_leads(site->node);
+        if (leads && whole_draw(world, 0, seen++) == 0) {
+            found = site;
+        }
+    }
+    return found;
+}
+
+/* ---- The whole ---- */
+
+static void draw_temper(struct world *world)
+{
+    struct whole *whole = world->whole;
+    bool wild = whole_chance(world, 70);
+    whole->temper = (struct whole_temper){
+        .latency_max_ms = whole_draw(world, 20, 2000),
+        .unreachable_percent = wild ? whole_draw(world, 0, 15) : 1,
+        .reply_lost_percent = wild ? whole_draw(world, 0, 20) : 1,
+        .twice_percent = wild ? whole_draw(world, 0, 10) : 0,
+        .error_percent = wild ? whole_draw(world, 0, 20) : 1,
+        .portal_percent = wild ? whole_draw(world, 0, 3) : 0,
+    };
+}
+
+static void tick(void *context, uint64_t argument)
+{
+    struct world *world = context;
+    (void)argument;
+    device_tick(world);
+    if (!world->whole->healed && whole_chance(world, world->whole->temper.portal_percent)) {
+        device_portal(world);
+    }
+    if (!world->whole->healed && whole_chance(world, MEND_PERCENT)) {
+        memset(world->cut, 0, sizeof world->cut); /* The workers need a leader now and then. */
+    }
+    if (!world->whole->healed && whole_chance(world, 1)) {
+        world->whole->vendor.down_until_ms = world->now_ms + whole_draw(world, 500, 20000);
+        world_say(world, "the cloud is unreachable until %llu",
+                  (unsigned long long)world->whole->vendor.down_until_ms);
+    }
+    whole_check_devices(world);
+    whole_later(world, NULL, 500, tick, world, 0);
+}
+
+void whole_start(struct world *world)
+{
+    static const char key[SEAL_KEY_SIZE] = "the key of a simulated cluster";
+    struct whole *whole = world->whole;
+    if (failed(secret_copy(&whole->key, (struct slice){key, sizeof key}))) {
+        abort();
+    }
+    whole->random = world->machine_random ^ UINT64_C(0x77686F6C65);
+    draw_temper(world);
+    tick(world, 0);
+    operator_start(world);
+    feed_start(world);
+}
+
+void whole_heal(struct world *world)
+{
+    struct whole *whole = world->whole;
+    whole->healed = true;
+    whole->temper = (struct whole_temper){.latency_max_ms = 50};
+    whole->vendor.down_until_ms = 0;
+    whole->vendor.limited_until_ms = 0;
+}
