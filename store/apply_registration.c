@@ -234,8 +234,8 @@ enum refusal apply_registration_hand_over(struct apply *apply,
     if (refusal != REFUSAL_NONE) {
         return refusal;
     }
+    /* The serial stays: it is what the cloud lists the device under, whoever the machine is. */
     registration.node_id = hand_over->node_id;
-    registration.serial = hand_over->serial;
     registration_row_put(apply->txn, &registration);
     return REFUSAL_NONE;
 }

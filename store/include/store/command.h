@@ -265,7 +265,8 @@ struct registration_fail {
 };
 
 /* `cluster leave --hand-over NODE`: another member becomes the machine of a finished registration,
- * so that the present one may leave. The epoch, device and key stay. */
+ * so that the present one may leave. The epoch, device and key
+ * stay, and the serial that the cloud knows. */
 struct registration_hand_over {
     uint64_t epoch;
     uint64_t node_id;    /* The new machine; must be a member. */

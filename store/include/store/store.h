@@ -191,8 +191,9 @@ struct registration_view {
     uint64_t state; /* enum registration_state */
     struct slice region;
     struct slice mode;
-    uint64_t node_id; /* The machine; 0 before the first begin. */
-    struct slice serial;
+    uint64_t node_id;    /* The machine; 0 before the first begin. */
+    struct slice serial; /* As the cloud knows the device: of the machine that registered it, even
+                            once it was handed over to another. */
     uint64_t epoch;
     uint64_t since_ms; /* Of the present state. */
     uint64_t attempt;
