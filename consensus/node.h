@@ -4,7 +4,7 @@
  *     node.c        open, close, the turn of the loop, events, failure
  *     node_io.c     libraft's raft_io below the guard: log, peers, clock
  *     propose.c     proposals become entries; entries reach the machine
- *     read.c        linearizable reads by rounds of heartbeats
+ *     read.c        linearizable reads: read_rounds.h on this node
  *     membership.c  who takes part, and handing over
  *     snapshot.c    when the log is cut, and catching up by an image
  *     inspect.c     what an operator sees
@@ -29,6 +29,7 @@
 #include "consensus/consensus.h"
 #include "guard.h"
 #include "peer.h"
+#include "read_rounds.h"
 #include "wal.h"
 
 /* Entries of ours that may be on the way at once. More would make entries smaller, fewer would
@@ -60,14 +61,6 @@ struct proposals {
     struct entry **finished_last;
     struct slice commands[BATCH_COUNT_MAX];   /* Scratch, of one call. */
     struct outcome outcomes[BATCH_COUNT_MAX]; /* Of the entry applied last. */
-};
-
-struct reads {
-    struct read_barrier *first; /* By arrival. */
-    struct read_barrier **last;
-    uint64_t round;     /* The number that goes out with messages now. */
-    uint64_t confirmed; /* The highest that a quorum echoed. */
-    raft_term term;     /* Of both. */
 };
 
 struct images { /* Catching up by an image. */
@@ -115,8 +108,7 @@ struct consensus {
     uint64_t leading_since_ms;
     uint64_t leader_heard_ms;
     bool leader_heard;
-    raft_term echo_term; /* As a follower: the leader's last round, and its term. */
-    uint64_t echo_round;
+    struct read_echo echo; /* As a follower. */
     raft_index reviewed; /* The configuration for which the peers were asked again. */
 
     struct proposals proposals;

@@ -287,9 +287,8 @@ static int io_send(struct raft_io *io, struct raft_io_send *request,
     }
     if (message->type == RAFT_IO_APPEND_ENTRIES) {
         wire.round = node->reads.round;
-    } else if (message->type == RAFT_IO_APPEND_ENTRIES_RESULT &&
-               message->append_entries_result.term == node->echo_term) {
-        wire.round = node->echo_round;
+    } else if (message->type == RAFT_IO_APPEND_ENTRIES_RESULT) {
+        wire.round = read_echo_round(&node->echo, message->append_entries_result.term);
     }
     send->send.context = send;
     send->original = request;
@@ -310,11 +309,7 @@ static void note_leader(struct consensus *node, raft_term term, uint64_t round)
     }
     node->leader_heard = true;
     node->leader_heard_ms = node_now_ms(node);
-    if (term != node->echo_term) {
-        node->echo_term = term;
-        node->echo_round = 0;
-    }
-    node->echo_round = round > node->echo_round ? round : node->echo_round;
+    read_echo_note(&node->echo, term, round);
 }
 
 static void note_result(struct consensus *node, const struct raft_wire_message *message)
