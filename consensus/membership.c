@@ -9,6 +9,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,16 @@ static void transfer_on_done(struct raft_transfer *request)
     change->done = true;
 }
 
+static bool is_taken(const struct raft *raft, const char *address)
+{
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        if (strcmp(raft->configuration.servers[i].address, address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct status consensus_add(struct consensus *consensus, uint64_t node_id, const char *address,
                             struct membership_change *owner, membership_done done)
 {
@@ -113,6 +124,13 @@ struct status consensus_add(struct consensus *consensus, uint64_t node_id, const
     struct change *change = begin(consensus, owner, done);
     if (change == NULL) {
         return fail(STATUS_NO_MEMORY, "add a node");
+    }
+    /* libraft wants them to differ. One that moved left its old address here, for another to take:
+     * the machine knows where both are now (machine.address_of). */
+    char name[sizeof "node 0123456789abcdef"];
+    if (is_taken(&consensus->raft, address)) {
+        (void)snprintf(name, sizeof name, "node %016llx", (unsigned long long)node_id);
+        address = name;
     }
     int code = raft_add(&consensus->raft, &change->request, node_id, address, change_on_done);
     if (code != 0) {

@@ -122,7 +122,7 @@ static struct consensus_event event_of(struct consensus *node)
     const char *address = NULL;
     if (event.role == CONSENSUS_LEADER) {
         leader = node->raft.id; /* Also while leadership is being handed over. */
-    } else if (event.role == CONSENSUS_FOLLOWER) {
+    } else if (event.role == CONSENSUS_FOLLOWER && !node_leader_is_silent(node)) {
         raft_leader(&node->raft, &leader, &address);
     }
     event.leader_id = leader;

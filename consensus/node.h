@@ -147,6 +147,11 @@ const struct node_peer *node_peer_find(const struct consensus *node, uint64_t id
 
 uint64_t node_now_ms(const struct consensus *node);
 
+/* A voter that hears nothing stands for election. Who has no vote waits for ever in libraft, in the
+ * name of a leader that may be gone, or may have dropped it: this tells. */
+bool node_leader_is_silent(const struct consensus *node);
+
+
 /* ---- node_io.c ---- */
 void node_io_assemble(struct consensus *node);
 MUST_USE struct status node_io_open_peers(struct consensus *node,

@@ -14,6 +14,8 @@
 #include "base/random.h"
 #include "node.h"
 
+#define LEADER_SILENT_TIMEOUTS 3U /* Election time-outs until it is none any more. */
+
 struct snapshot_get {
     struct raft_io_snapshot_get *request;
     raft_io_snapshot_get_cb callback;
@@ -310,6 +312,12 @@ static void note_leader(struct consensus *node, raft_term term, uint64_t round)
     node->leader_heard = true;
     node->leader_heard_ms = node_now_ms(node);
     read_echo_note(&node->echo, term, round);
+}
+
+bool node_leader_is_silent(const struct consensus *node)
+{
+    uint64_t silence_ms = (uint64_t)LEADER_SILENT_TIMEOUTS * node->options.election_timeout_ms;
+    return !node->leader_heard || node_now_ms(node) - node->leader_heard_ms > silence_ms;
 }
 
 static void note_result(struct consensus *node, const struct raft_wire_message *message)

@@ -285,6 +285,37 @@ static void test_partition(void **state)
     CHECK_U64(cluster.nodes[0].state.count, 20);
 }
 
+static bool has_no_leader(struct cluster *unused, void *context)
+{
+    (void)unused;
+    return ((struct cluster_node *)context)->event.leader_id == 0;
+}
+
+static bool has_leader(struct cluster *unused, void *context)
+{
+    (void)unused;
+    return ((struct cluster_node *)context)->event.leader_id != 0;
+}
+
+/* A standby stands for no election, and notices all the same that its leader is gone. */
+static void test_standby_without_leader(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 2);
+    cluster_start(&cluster, 1);
+    cluster_open(&cluster, 1, false);
+    CHECK_OK(cluster_add(&cluster, 0, 1));
+    CHECK_OK(cluster_assign(&cluster, 0, 1, MEMBER_STANDBY));
+    cluster_wait_agreed(&cluster);
+    CHECK(cluster_wait(&cluster, has_leader, &cluster.nodes[1]));
+    cluster_close(&cluster, 0);
+    CHECK(cluster_wait(&cluster, has_no_leader, &cluster.nodes[1]));
+    CHECK(cluster.nodes[1].event.role == CONSENSUS_FOLLOWER);
+    cluster_open(&cluster, 0, false);
+    CHECK(cluster_wait_leader(&cluster, -1) == 0);
+    cluster_wait_agreed(&cluster);
+}
+
 static void test_close_answers(void **state)
 {
     (void)state;
@@ -317,6 +348,7 @@ int main(void)
         cmocka_unit_test_teardown(test_disk_fails, remove_cluster),
         cmocka_unit_test_teardown(test_machine_fails, remove_cluster),
         cmocka_unit_test_teardown(test_partition, remove_cluster),
+        cmocka_unit_test_teardown(test_standby_without_leader, remove_cluster),
         cmocka_unit_test_teardown(test_close_answers, remove_cluster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
