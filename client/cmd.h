@@ -15,6 +15,8 @@ int cmd_cluster_join(struct cli *cli);
 int cmd_cluster_leave(struct cli *cli);
 int cmd_cluster_remove(struct cli *cli);
 int cmd_cluster_transfer(struct cli *cli);
+int cmd_cluster_settings(struct cli *cli);
+int cmd_cluster_set(struct cli *cli);
 int cmd_token_create(struct cli *cli);
 int cmd_token_list(struct cli *cli);
 int cmd_token_revoke(struct cli *cli);

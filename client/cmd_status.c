@@ -85,6 +85,15 @@ static bool told_by_leader(const struct rpc_cluster_status *status)
     return !status->freshness.stale || slice_equal(status->leader, status->node_name);
 }
 
+/* "3 of 5 voters wanted" while they are being made as many, or cannot be. */
+static void print_voters_wanted(const struct rpc_cluster_status *status, size_t voters)
+{
+    if (status->voters != 0 && voters != status->voters && status->members.count > voters) {
+        (void)printf("; %zu of %llu wanted vote", voters, (unsigned long long)status->voters);
+    }
+    (void)printf("\n");
+}
+
 static void print_quorum(struct cli *cli, const struct rpc_cluster_status *status)
 {
     size_t voters = 0;
@@ -94,19 +103,20 @@ static void print_quorum(struct cli *cli, const struct rpc_cluster_status *statu
     }
     print_title(cli, "quorum");
     if (!status->quorum) {
-        (void)printf("%sno%s: reads are stale, changes are refused\n",
-                     output_colour(cli, COLOUR_BAD), output_plain(cli));
+        (void)printf("%sno%s: reads are stale, changes are refused", output_colour(cli, COLOUR_BAD),
+                     output_plain(cli));
     } else if (!told_by_leader(status)) {
-        (void)printf("%syes%s; the leader knows how many of %zu voters may fail\n",
+        (void)printf("%syes%s; the leader knows how many of %zu voters may fail",
                      output_colour(cli, COLOUR_GOOD), output_plain(cli), voters);
     } else if (status->can_lose == 0) {
-        (void)printf("%syes, but no voter may fail%s (%zu voter%s)\n",
+        (void)printf("%syes, but no voter may fail%s (%zu voter%s)",
                      output_colour(cli, voters > 2 ? COLOUR_WARN : COLOUR_NONE), output_plain(cli),
                      voters, voters == 1 ? "" : "s");
     } else {
-        (void)printf("%syes%s, can lose %llu more of %zu voters\n", output_colour(cli, COLOUR_GOOD),
+        (void)printf("%syes%s, can lose %llu more of %zu voters", output_colour(cli, COLOUR_GOOD),
                      output_plain(cli), (unsigned long long)status->can_lose, voters);
     }
+    print_voters_wanted(status, voters);
 }
 
 /* ---- Registration and export ---- */

@@ -98,6 +98,11 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_TRANSFER] =
         CHANGE(RPC_ROLE_ADMIN, "cluster.transfer", rpc_name_codec, rpc_done_codec,
                "Hand leadership to the named voter, or to the best one if none is named."),
+    [RPC_CLUSTER_SETTINGS] = READ("cluster.settings", rpc_empty_codec, rpc_settings_codec,
+                                  "What is set for all members: how many vote."),
+    [RPC_CLUSTER_SET] =
+        CHANGE(RPC_ROLE_ADMIN, "cluster.set", rpc_settings_set_codec, rpc_done_codec,
+               "Change a setting of the cluster; the members follow step by step."),
 
     [RPC_REGISTRATION_STATUS] =
         READ("registration.status", rpc_empty_codec, rpc_registration_codec,

@@ -51,6 +51,7 @@ static const struct codec_field cluster_status_fields[] = {
     CODEC_FIELD(struct rpc_cluster_status, 21, store_max, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_cluster_status, 22, log_size, CODEC_U64, UINT64_MAX),
     CODEC_NESTED(struct rpc_cluster_status, 23, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
+    CODEC_OPTIONAL(struct rpc_cluster_status, 24, voters, CODEC_U64, RPC_MEMBERS_MAX),
 };
 const struct codec rpc_cluster_status_codec =
     CODEC(struct rpc_cluster_status, "cluster_status", cluster_status_fields);
@@ -67,6 +68,18 @@ static const struct codec_field cluster_init_fields[] = {
 };
 const struct codec rpc_cluster_init_codec =
     CODEC(struct rpc_cluster_init, "cluster_init", cluster_init_fields);
+
+static const struct codec_field settings_fields[] = {
+    CODEC_FIELD(struct rpc_settings, 1, voters, CODEC_U64, RPC_MEMBERS_MAX),
+    CODEC_NESTED(struct rpc_settings, 2, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
+};
+const struct codec rpc_settings_codec = CODEC(struct rpc_settings, "settings", settings_fields);
+
+static const struct codec_field settings_set_fields[] = {
+    CODEC_OPTIONAL(struct rpc_settings_set, 1, voters, CODEC_U64, RPC_MEMBERS_MAX),
+};
+const struct codec rpc_settings_set_codec =
+    CODEC(struct rpc_settings_set, "settings_set", settings_set_fields);
 
 /* ---- join tokens ---- */
 

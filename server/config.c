@@ -51,7 +51,7 @@ const struct config_row config_rows[] = {
     TEXT(cloud_ca_file, CONFIG_PATH, "",
          "CA certificates (PEM) to verify the cloud with, instead of the system's."),
     TEXT(log_level, CONFIG_TEXT, "info", "error, warning, notice, info or debug."),
-    NUMBER(voters, "3", 1, 7, "nodes", "How many members vote; the others stand by. Odd."),
+    NUMBER(voters, "3", 1, 7, "nodes", "How many members of a cluster begun here vote; later `muster cluster set voters`. Odd."),
     NUMBER(election_timeout_ms, "1000", 100, 60000, "ms",
            "Silence of the leader after which another stands for election."),
     NUMBER(heartbeat_ms, "100", 10, 10000, "ms", "How often the leader is heard at least."),

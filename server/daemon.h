@@ -140,6 +140,9 @@ MUST_USE struct status daemon_no_leader(struct daemon *daemon);
 /* Name of a member, or its id in hex, in the arena. */
 struct slice daemon_name_of(struct daemon *daemon, struct arena *arena, uint64_t node_id);
 
+/* How many members shall vote: the cluster's setting, or until one was made this node's own. */
+uint64_t daemon_voters(const struct daemon *daemon, const struct cluster_view *cluster);
+
 /* How fresh what this node tells is. */
 struct rpc_freshness daemon_freshness(struct daemon *daemon, bool stale);
 

@@ -1,6 +1,6 @@
 /*
- * Handlers of cluster.*: status, members, forming, leaving, removing, handing over. Tokens and
- * admission stand in handle_admit.c.
+ * Handlers of cluster.*: status, members, forming, settings, leaving, removing, handing over. Tokens
+ * and admission stand in handle_admit.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,6 +10,7 @@
 #include "handlers.h"
 #include "join.h"
 #include "leave.h"
+#include "membership_worker.h"
 #include "names.h"
 #include "views.h"
 
@@ -73,7 +74,7 @@ void handle_cluster_init(struct call *call)
     }
     struct command command = {
         .type = COMMAND_CLUSTER_FORM,
-        .body.cluster_form = {.name = params.name},
+        .body.cluster_form = {.name = params.name, .voters = call->daemon->config.voters},
     };
     call_propose(call, &command, on_formed);
 }
@@ -86,6 +87,42 @@ void handle_cluster_join(struct call *call)
 void handle_cluster_leave(struct call *call)
 {
     leaver_begin(call->daemon->leaver, call);
+}
+
+/* ---- Settings ---- */
+
+void handle_cluster_settings(struct call *call)
+{
+    struct cluster_view cluster;
+    struct status status = store_cluster(call->daemon->store, &call->arena, &cluster);
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    const struct rpc_settings view = {
+        .voters = daemon_voters(call->daemon, &cluster),
+        .freshness = daemon_freshness(call->daemon, call->options.stale),
+    };
+    call_reply(call, &view);
+}
+
+static void on_set(struct call *call, struct apply_outcome outcome)
+{
+    (void)outcome;
+    call_done(call, "set; the members follow step by step, `muster cluster status` shows how far");
+}
+
+void handle_cluster_set(struct call *call)
+{
+    struct rpc_settings_set params;
+    if (!call_params(call, &params)) {
+        return;
+    }
+    struct command command = {
+        .type = COMMAND_SETTINGS_SET,
+        .body.settings_set = {.voters = params.voters},
+    };
+    call_propose(call, &command, on_set);
 }
 
 /* ---- Removing ---- */
@@ -116,6 +153,11 @@ static void on_removed(struct call *call, struct apply_outcome outcome)
     call_done(call, "removed");
 }
 
+struct removal {
+    uint64_t node_id;
+    bool force;
+};
+
 static void propose_removal(struct call *call, uint64_t node_id, bool force)
 {
     struct command command = {
@@ -123,6 +165,68 @@ static void propose_removal(struct call *call, uint64_t node_id, bool force)
         .body.member_remove = {.node_id = node_id, .force = force},
     };
     call_propose(call, &command, on_removed);
+}
+
+static void on_demoted(struct membership_change *change, struct status status)
+{
+    struct call *call = change->context;
+    const struct removal *removal = call->state;
+    if (failed(status)) {
+        call_fail(call, wrap(status, "take its vote"));
+    } else {
+        propose_removal(call, removal->node_id, removal->force);
+    }
+    call_release(call);
+}
+
+/* Who may not go keeps its vote: the state refuses. */
+static bool is_kept(struct call *call, uint64_t node_id, bool force)
+{
+    struct registration_view view;
+    return failed(store_registration(call->daemon->store, &call->arena, &view)) ||
+           (!force && view.node_id == node_id && view.state != REGISTRATION_DISABLED &&
+            view.state != REGISTRATION_ENABLED && view.state != REGISTRATION_FAILED);
+}
+
+static bool is_voter(const struct call *call, uint64_t node_id)
+{
+    struct consensus_status raft;
+    consensus_status(call->daemon->consensus, &raft);
+    for (size_t i = 0; i < raft.member_count; i++) {
+        if (raft.members[i].node_id == node_id) {
+            return raft.members[i].role == MEMBER_VOTER;
+        }
+    }
+    return false;
+}
+
+/* A voter loses its vote first: who leaves is gone as soon as the state says so, and must not be
+ * missed by then. */
+static void remove_other(struct call *call, uint64_t node_id, bool force)
+{
+    struct daemon *daemon = call->daemon;
+    if (!is_voter(call, node_id) || is_kept(call, node_id, force)) {
+        propose_removal(call, node_id, force);
+        return;
+    }
+    if (!membership_lets_go(daemon->membership, node_id)) {
+        call_refuse(call, REFUSAL_QUORUM_AT_RISK);
+        return;
+    }
+    struct removal *removal = arena_alloc(&call->arena, 1, sizeof *removal);
+    struct status status = fail(STATUS_NO_MEMORY, "remove a node");
+    if (removal != NULL) {
+        *removal = (struct removal){.node_id = node_id, .force = force};
+        call->state = removal;
+        call->change.context = call;
+        status =
+            consensus_assign(daemon->consensus, node_id, MEMBER_STANDBY, &call->change, on_demoted);
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    call_hold(call);
 }
 
 /* A leader does not remove itself: it lets another lead, who is then asked. */
@@ -154,6 +258,22 @@ static bool has_other_members(struct call *call, uint64_t node_id)
     return false;
 }
 
+static void give_way(struct call *call)
+{
+    struct daemon *daemon = call->daemon;
+    call->change.context = call;
+    struct status status = consensus_transfer(daemon->consensus, 0, &call->change, on_handed_over);
+    if (status.code == STATUS_NOT_FOUND && membership_make_heir(daemon->membership)) {
+        status = fail(STATUS_BUSY, "this node leads, and another is being made ready to; nothing "
+                                   "else was changed, ask again");
+    }
+    if (failed(status)) {
+        call_fail(call, wrap(status, "let another node lead first"));
+        return;
+    }
+    call_hold(call);
+}
+
 void handle_cluster_remove(struct call *call)
 {
     struct rpc_remove params;
@@ -166,18 +286,13 @@ void handle_cluster_remove(struct call *call)
         call_fail(call, status);
         return;
     }
-    if (member.node_id != call->daemon->identity.node_id ||
-        !has_other_members(call, member.node_id)) {
+    if (member.node_id != call->daemon->identity.node_id) {
+        remove_other(call, member.node_id, params.force);
+    } else if (!has_other_members(call, member.node_id)) {
         propose_removal(call, member.node_id, params.force);
-        return;
+    } else {
+        give_way(call);
     }
-    call->change.context = call;
-    status = consensus_transfer(call->daemon->consensus, 0, &call->change, on_handed_over);
-    if (failed(status)) {
-        call_fail(call, wrap(status, "let another node lead first"));
-        return;
-    }
-    call_hold(call);
 }
 
 static void on_transferred(struct membership_change *change, struct status status)

@@ -26,8 +26,11 @@
 #include "client/rpc_frame.h"
 #include "daemon.h"
 #include "join.h"
+#include "membership_worker.h"
 
 #define LEAVE_DEADLINE_MS 30000U
+#define GIVE_UP_MS 15000U  /* Before the deadline, so that the reason is told. */
+#define ASK_AGAIN_MS 500U  /* Of a leader that cannot let us go yet. */
 
 enum leaver_state {
     LEAVER_IDLE,
@@ -61,6 +64,7 @@ struct leaver {
     uint64_t leader_id; /* Who is asked. */
     bool unknown;       /* The leader does not know us: confirm that. */
     bool stopped;
+    uint64_t not_before_ms; /* Monotonic. */
     struct membership_change change;
 };
 
@@ -142,6 +146,10 @@ static void on_asked(void *context, struct status status, uint64_t error, struct
                error == RPC_REFUSED + REFUSAL_MEMBER_UNKNOWN) {
         leaver->unknown = true;
         become(leaver, LEAVER_WAITING);
+    } else if (error == RPC_REFUSED + REFUSAL_QUORUM_AT_RISK &&
+               clock_monotonic_ms() + GIVE_UP_MS < leaver->call->deadline_at_ms) {
+        leaver->not_before_ms = clock_monotonic_ms() + ASK_AGAIN_MS;
+        become(leaver, LEAVER_WAITING); /* Another may have left just now: let it settle. */
     } else if (error >= RPC_REFUSED || error == RPC_INVALID || error == RPC_NO_QUORUM) {
         give_up(leaver, error, result);
     } else {
@@ -275,7 +283,9 @@ static void hand_over(struct leaver *leaver)
     leaver->change.context = leaver;
     struct status status =
         consensus_transfer(leaver->daemon->consensus, 0, &leaver->change, on_handed_over);
-    if (status.code == STATUS_BUSY) {
+    if (status.code == STATUS_BUSY ||
+        (status.code == STATUS_NOT_FOUND &&
+         membership_make_heir(leaver->daemon->membership))) {
         become(leaver, LEAVER_WAITING); /* Another change is under way: again at the next tick. */
     } else if (failed(status)) {
         give_up_status(leaver, wrap(status, "let another node lead first"));
@@ -361,6 +371,7 @@ void leaver_begin(struct leaver *leaver, struct call *call)
     call_hold(call);
     call->deadline_at_ms = clock_monotonic_ms() + LEAVE_DEADLINE_MS;
     leaver->unknown = false;
+    leaver->not_before_ms = 0;
     if (leaver->daemon->removed) {
         become(leaver, LEAVER_WAITING);
         go(leaver);
@@ -383,6 +394,8 @@ void leaver_on_tick(struct leaver *leaver)
         call_release(leaver->call);
         leaver->call = NULL;
         become(leaver, LEAVER_IDLE);
+    } else if (clock_monotonic_ms() < leaver->not_before_ms) {
+        return;
     } else if (daemon->event.role == CONSENSUS_LEADER) {
         hand_over(leaver);
     } else if (daemon->event.leader_id != 0) {

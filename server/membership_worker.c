@@ -1,5 +1,5 @@
 /*
- * The membership worker.
+ * The membership worker: looks, decides (membership_decide.h), does one thing at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,196 +12,26 @@
 #include "base/log.h"
 #include "daemon.h"
 
-#define CAUGHT_UP_ENTRIES 64   /* A node within so many entries of the log's end has caught up. */
-#define DEAD_AFTER_TIMEOUTS 20 /* Election time-outs of silence until a voter is replaced. */
+#define SILENT_AFTER_TIMEOUTS 2 /* Election time-outs until a node counts for no quorum. */
+#define DEAD_AFTER_TIMEOUTS 20  /* The same, until a voter is replaced. */
 #define RETRY_MS 250
+#define LOOK_EVERY_MS 50   /* Fifty members are read at each look, which is not free. */
+#define GIVING_WAY_MS 2000 /* So long after it was asked for, a voter that can lead is kept. */
 
 struct membership {
     struct daemon *daemon;
     struct membership_change change;
     struct membership_action action; /* Under way, unless MEMBERSHIP_NOTHING. */
-    uint64_t not_before_ms;          /* Monotonic; after a failure. */
+    uint64_t not_before_ms;          /* Monotonic: of the next look. */
+    uint64_t changed_at_ms;          /* Monotonic; or when this node began to lead. */
+    uint64_t term;                   /* In which it leads, as far as the worker has seen. */
+    uint64_t giving_way_until_ms;    /* Monotonic. */
 };
-
-uint64_t membership_voters(uint64_t member_count, uint64_t wanted)
-{
-    uint64_t count = member_count < wanted ? member_count : wanted;
-    return count == 0 || count % 2 == 1 ? count : count - 1;
-}
-
-static const struct consensus_member *in_raft(const struct membership_view *view, uint64_t node_id)
-{
-    for (size_t i = 0; i < view->raft->member_count; i++) {
-        if (view->raft->members[i].node_id == node_id) {
-            return &view->raft->members[i];
-        }
-    }
-    return NULL;
-}
-
-static const struct member *in_state(const struct membership_view *view, uint64_t node_id)
-{
-    for (size_t i = 0; i < view->member_count; i++) {
-        if (view->members[i].node_id == node_id && view->members[i].standing != STANDING_REMOVED) {
-            return &view->members[i];
-        }
-    }
-    return NULL;
-}
-
-static bool is_alive(const struct membership_view *view, const struct consensus_member *node)
-{
-    return node->node_id == view->self_id || node->heard_ms_ago < view->dead_after_ms;
-}
-
-static bool caught_up(const struct membership_view *view, const struct consensus_member *node)
-{
-    return node->node_id == view->self_id ||
-           (node->connected && node->heard_ms_ago < view->dead_after_ms && node->match_index > 0 &&
-            node->match_index + CAUGHT_UP_ENTRIES >= view->raft->last_index);
-}
 
 static struct membership_action action_of(enum membership_step step, uint64_t node_id)
 {
     return (struct membership_action){.step = step, .node_id = node_id};
 }
-
-/* Who is in raft and not in the state goes. This node itself goes last: another must lead first. */
-static struct membership_action decide_removal(const struct membership_view *view)
-{
-    for (size_t i = 0; i < view->raft->member_count; i++) {
-        uint64_t node_id = view->raft->members[i].node_id;
-        if (node_id != view->self_id && in_state(view, node_id) == NULL) {
-            return action_of(MEMBERSHIP_DROP, node_id);
-        }
-    }
-    if (in_state(view, view->self_id) == NULL) {
-        return action_of(MEMBERSHIP_HAND_OVER, view->self_id);
-    }
-    return action_of(MEMBERSHIP_NOTHING, 0);
-}
-
-static struct membership_action decide_joining(const struct membership_view *view,
-                                               const struct member *member)
-{
-    const struct consensus_member *node = in_raft(view, member->node_id);
-    if (node == NULL) {
-        return action_of(MEMBERSHIP_ADD, member->node_id);
-    }
-    if (node->role == MEMBER_SPARE) {
-        return action_of(MEMBERSHIP_STANDBY, member->node_id);
-    }
-    if (member->standing != STANDING_JOINING) {
-        return action_of(MEMBERSHIP_NOTHING, 0);
-    }
-    if (caught_up(view, node)) {
-        return action_of(MEMBERSHIP_CONFIRM, member->node_id);
-    }
-    return action_of(MEMBERSHIP_NOTHING, 0);
-}
-
-/* Admitted, and not heard in all the time it had. One that is still fetching the state is not lost. */
-static bool never_came(const struct membership_view *view, const struct member *member)
-{
-    const struct consensus_member *node = in_raft(view, member->node_id);
-    return member->standing == STANDING_JOINING &&
-           view->now_ms > member->since_ms + view->join_timeout_ms &&
-           (node == NULL || !node->connected || !is_alive(view, node));
-}
-
-static struct membership_action decide_arrivals(const struct membership_view *view)
-{
-    for (size_t i = 0; i < view->member_count; i++) {
-        const struct member *member = &view->members[i];
-        struct membership_action action = action_of(MEMBERSHIP_NOTHING, 0);
-        if (never_came(view, member)) {
-            return action_of(MEMBERSHIP_ROLL_BACK, member->node_id);
-        }
-        if (member->standing == STANDING_JOINING || member->standing == STANDING_MEMBER) {
-            action = decide_joining(view, member);
-        }
-        if (action.step != MEMBERSHIP_NOTHING) {
-            return action;
-        }
-    }
-    return action_of(MEMBERSHIP_NOTHING, 0);
-}
-
-/* The dead voter longest silent, or with `any` some other voter than this node. */
-static const struct consensus_member *voter_to_demote(const struct membership_view *view, bool any)
-{
-    const struct consensus_member *chosen = NULL;
-    for (size_t i = 0; i < view->raft->member_count; i++) {
-        const struct consensus_member *node = &view->raft->members[i];
-        if (node->role != MEMBER_VOTER || node->node_id == view->self_id ||
-            (!any && is_alive(view, node))) {
-            continue;
-        }
-        if (chosen == NULL || node->heard_ms_ago > chosen->heard_ms_ago) {
-            chosen = node;
-        }
-    }
-    return chosen;
-}
-
-static const struct consensus_member *standby_to_promote(const struct membership_view *view)
-{
-    const struct consensus_member *chosen = NULL;
-    for (size_t i = 0; i < view->raft->member_count; i++) {
-        const struct consensus_member *node = &view->raft->members[i];
-        const struct member *member = in_state(view, node->node_id);
-        if (node->role != MEMBER_STANDBY || member == NULL || member->standing != STANDING_MEMBER ||
-            !caught_up(view, node)) {
-            continue;
-        }
-        if (chosen == NULL || node->match_index > chosen->match_index) {
-            chosen = node;
-        }
-    }
-    return chosen;
-}
-
-static struct membership_action decide_voters(const struct membership_view *view)
-{
-    uint64_t voters = 0;
-    uint64_t settled = 0;
-    for (size_t i = 0; i < view->raft->member_count; i++) {
-        voters += view->raft->members[i].role == MEMBER_VOTER;
-    }
-    for (size_t i = 0; i < view->member_count; i++) {
-        settled += view->members[i].standing == STANDING_MEMBER;
-    }
-    uint64_t wanted = membership_voters(settled, view->voters_wanted);
-    const struct consensus_member *standby = standby_to_promote(view);
-    if (voters < wanted) {
-        return standby == NULL ? action_of(MEMBERSHIP_NOTHING, 0)
-                               : action_of(MEMBERSHIP_VOTER, standby->node_id);
-    }
-    const struct consensus_member *dead = voter_to_demote(view, false);
-    if (dead != NULL && standby != NULL) {
-        return action_of(MEMBERSHIP_STANDBY,
-                         dead->node_id); /* Next time the standby is promoted. */
-    }
-    const struct consensus_member *surplus = voters > wanted ? voter_to_demote(view, true) : NULL;
-    if (surplus != NULL) {
-        return action_of(MEMBERSHIP_STANDBY, surplus->node_id);
-    }
-    return action_of(MEMBERSHIP_NOTHING, 0);
-}
-
-struct membership_action membership_decide(const struct membership_view *view)
-{
-    struct membership_action action = decide_removal(view);
-    if (action.step == MEMBERSHIP_NOTHING) {
-        action = decide_arrivals(view);
-    }
-    if (action.step == MEMBERSHIP_NOTHING) {
-        action = decide_voters(view);
-    }
-    return action;
-}
-
-/* ---- Doing it ---- */
 
 static const char *step_name(enum membership_step step)
 {
@@ -229,6 +59,8 @@ static void finish(struct membership *membership, struct status status)
                   log_text("step", step_name(membership->action.step)), log_slice("node", name),
                   log_text("error", status.message));
     } else {
+        membership->not_before_ms = 0; /* There may be more to do. */
+        membership->changed_at_ms = clock_monotonic_ms();
         log_event(LOG_LEVEL_INFO, "membership changed",
                   log_text("step", step_name(membership->action.step)), log_slice("node", name));
     }
@@ -303,30 +135,42 @@ static struct status start(struct membership *membership, struct membership_acti
     return OK;
 }
 
-static struct membership_action look(struct membership *membership)
+/* What there is to be seen now, in the arena; false if it cannot be told. */
+static bool look(struct membership *membership, struct arena *arena, struct membership_view *out)
 {
     struct daemon *daemon = membership->daemon;
-    struct arena arena = {0};
+    const struct config *config = &daemon->config;
+    uint64_t now_ms = clock_monotonic_ms();
+    struct cluster_view cluster;
     struct codec_list members;
-    struct consensus_status *raft = arena_alloc(&arena, 1, sizeof *raft);
-    struct membership_action action = action_of(MEMBERSHIP_NOTHING, 0);
-    if (raft != NULL && !failed(store_members(daemon->store, &arena, &members)) &&
-        members.count > 0) {
-        consensus_status(daemon->consensus, raft);
-        const struct membership_view view = {
-            .members = members.items,
-            .member_count = members.count,
-            .raft = raft,
-            .self_id = daemon->identity.node_id,
-            .voters_wanted = daemon->config.voters,
-            .now_ms = clock_now_ms(),
-            .join_timeout_ms = daemon->config.join_timeout_s * 1000,
-            .dead_after_ms = DEAD_AFTER_TIMEOUTS * daemon->config.election_timeout_ms,
-        };
-        action = membership_decide(&view);
+    struct consensus_status *raft = arena_alloc(arena, 1, sizeof *raft);
+    if (raft == NULL || failed(store_cluster(daemon->store, arena, &cluster)) ||
+        failed(store_members(daemon->store, arena, &members)) || members.count == 0) {
+        return false;
     }
-    arena_release(&arena);
-    return action;
+    consensus_status(daemon->consensus, raft);
+    *out = (struct membership_view){
+        .members = members.items,
+        .member_count = members.count,
+        .raft = raft,
+        .self_id = daemon->identity.node_id,
+        .voters_wanted = daemon_voters(daemon, &cluster),
+        .now_ms = clock_now_ms(),
+        .join_timeout_ms = config->join_timeout_s * 1000,
+        .quiet_ms = now_ms - membership->changed_at_ms,
+        .silent_after_ms = SILENT_AFTER_TIMEOUTS * config->election_timeout_ms,
+        .dead_after_ms = DEAD_AFTER_TIMEOUTS * config->election_timeout_ms,
+        .giving_way = now_ms < membership->giving_way_until_ms,
+    };
+    return true;
+}
+
+static void note_term(struct membership *membership)
+{
+    if (membership->term != membership->daemon->event.term) {
+        membership->term = membership->daemon->event.term;
+        membership->changed_at_ms = clock_monotonic_ms();
+    }
 }
 
 void membership_step(struct membership *membership)
@@ -337,7 +181,15 @@ void membership_step(struct membership *membership)
         clock_monotonic_ms() < membership->not_before_ms) {
         return;
     }
-    struct membership_action action = look(membership);
+    note_term(membership);
+    membership->not_before_ms = clock_monotonic_ms() + LOOK_EVERY_MS;
+    struct arena arena = {0};
+    struct membership_view view;
+    struct membership_action action = action_of(MEMBERSHIP_NOTHING, 0);
+    if (look(membership, &arena, &view)) {
+        action = membership_decide(&view);
+    }
+    arena_release(&arena);
     if (action.step == MEMBERSHIP_NOTHING) {
         return;
     }
@@ -346,6 +198,27 @@ void membership_step(struct membership *membership)
     if (failed(status)) {
         finish(membership, status);
     }
+}
+
+bool membership_make_heir(struct membership *membership)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    bool first = now_ms > membership->giving_way_until_ms;
+    membership->giving_way_until_ms = now_ms + GIVING_WAY_MS;
+    if (now_ms < membership->not_before_ms) {
+        return true; /* It will look in a moment. */
+    }
+    membership_step(membership);
+    return first || membership->action.step != MEMBERSHIP_NOTHING;
+}
+
+bool membership_lets_go(struct membership *membership, uint64_t node_id)
+{
+    struct arena arena = {0};
+    struct membership_view view;
+    bool may = !look(membership, &arena, &view) || membership_may_go(&view, node_id);
+    arena_release(&arena);
+    return may;
 }
 
 struct status membership_create(struct daemon *daemon, struct membership **out)

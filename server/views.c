@@ -46,6 +46,11 @@ struct slice daemon_name_of(struct daemon *daemon, struct arena *arena, uint64_t
     return view_text(arena, "%016llx", (unsigned long long)node_id);
 }
 
+uint64_t daemon_voters(const struct daemon *daemon, const struct cluster_view *cluster)
+{
+    return cluster->voters != 0 ? cluster->voters : daemon->config.voters;
+}
+
 struct rpc_freshness daemon_freshness(struct daemon *daemon, bool stale)
 {
     struct rpc_freshness freshness = {
@@ -261,6 +266,7 @@ struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stal
         .store_max = size.max,
         .log_size = raft->log_size,
         .freshness = daemon_freshness(daemon, stale),
+        .voters = daemon_voters(daemon, &cluster),
     };
     status = view_members(daemon, arena, raft, &out->members);
     if (!failed(status)) {

@@ -15,6 +15,7 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
     switch (command->type) {
     case COMMAND_CLUSTER_INIT: return apply_cluster_init(apply, &command->body.cluster_init);
     case COMMAND_CLUSTER_FORM: return apply_cluster_form(apply, &command->body.cluster_form);
+    case COMMAND_SETTINGS_SET: return apply_settings_set(apply, &command->body.settings_set);
     case COMMAND_STANDING_SET: return apply_standing_set(apply, &command->body.standing_set);
     case COMMAND_JOIN_TOKEN_CREATE:
         return apply_join_token_create(apply, &command->body.join_token_create);

@@ -63,12 +63,38 @@ static void set_standing(struct apply *apply, struct cluster_view *cluster, uint
     }
 }
 
+static bool are_voters(uint64_t voters)
+{
+    return voters % 2 == 1 && voters <= STORE_VOTERS_MAX;
+}
+
+enum refusal apply_settings_set(struct apply *apply, const struct settings_set *set)
+{
+    struct cluster_view cluster = {0};
+    (void)cluster_row_get(apply->txn, &cluster);
+    if (cluster.formed_at_ms == 0) {
+        return REFUSAL_NOT_IN_CLUSTER;
+    }
+    if (set->voters == 0) {
+        return REFUSAL_NONE;
+    }
+    if (!are_voters(set->voters)) {
+        return REFUSAL_VOTERS;
+    }
+    cluster.voters = set->voters;
+    cluster_row_put(apply->txn, &cluster);
+    return REFUSAL_NONE;
+}
+
 enum refusal apply_cluster_form(struct apply *apply, const struct cluster_form *form)
 {
     struct cluster_view cluster = {0};
     (void)cluster_row_get(apply->txn, &cluster);
     if (form->name.size == 0) {
         return REFUSAL_FIELD;
+    }
+    if (form->voters != 0 && !are_voters(form->voters)) {
+        return REFUSAL_VOTERS;
     }
     if (cluster.formed_at_ms != 0) {
         return REFUSAL_ALREADY_MEMBER;
@@ -77,6 +103,7 @@ enum refusal apply_cluster_form(struct apply *apply, const struct cluster_form *
         return REFUSAL_STANDING_JOINING;
     }
     cluster.name = form->name;
+    cluster.voters = form->voters;
     /* A clock that stands at 0 must not leave the cluster looking standalone. */
     cluster.formed_at_ms = apply->stamp->at_ms == 0 ? 1 : apply->stamp->at_ms;
     set_standing(apply, &cluster, STANDING_MEMBER);

@@ -43,6 +43,7 @@ bool audit_covers(enum command_type type)
     case COMMAND_REGISTRATION_COMPLETE:
     case COMMAND_REGISTRATION_FAIL:
     case COMMAND_REGISTRATION_HAND_OVER:
+    case COMMAND_SETTINGS_SET:
     case COMMAND_DEREGISTRATION_BEGIN:
     case COMMAND_DEREGISTRATION_COMPLETE:
     case COMMAND_CREDENTIAL_PUT:
@@ -141,6 +142,7 @@ static struct slice named_target(const struct command *command)
     case COMMAND_REGISTRATION_BEGIN:
     case COMMAND_REGISTRATION_NOTE:
     case COMMAND_REGISTRATION_HAND_OVER:
+    case COMMAND_SETTINGS_SET:
     case COMMAND_DEREGISTRATION_BEGIN:
     case COMMAND_DEREGISTRATION_COMPLETE:
     case COMMAND_RECORDS_PUT:
@@ -181,6 +183,9 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
     case COMMAND_MEMBER_QUARANTINE:
         print_member(txn, command->body.member_quarantine.node_id,
                      quarantine_note(command->body.member_quarantine.step), out);
+        return;
+    case COMMAND_SETTINGS_SET:
+        print_number(out, "voters", command->body.settings_set.voters);
         return;
     case COMMAND_DEREGISTRATION_BEGIN:
         print_number(out, "epoch", command->body.deregistration_begin.epoch);

@@ -47,6 +47,7 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_REGISTRATION_HAND_OVER] = &registration_hand_over_codec,
     [COMMAND_CHECKPOINT] = &checkpoint_codec,
     [COMMAND_MEMBER_QUARANTINE] = &member_quarantine_codec,
+    [COMMAND_SETTINGS_SET] = &settings_set_codec,
 };
 
 static const struct codec *find_codec(unsigned type)

@@ -18,6 +18,7 @@ extern const struct codec member_codec;
 /* Bodies; in command_fields_cluster.c. */
 extern const struct codec cluster_init_codec;
 extern const struct codec cluster_form_codec;
+extern const struct codec settings_set_codec;
 extern const struct codec standing_set_codec;
 extern const struct codec join_token_create_codec;
 extern const struct codec join_token_revoke_codec;

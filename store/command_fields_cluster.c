@@ -45,9 +45,16 @@ const struct codec cluster_init_codec =
 
 static const struct codec_field cluster_form_fields[] = {
     CODEC_FIELD(struct cluster_form, 1, name, CODEC_TEXT, STORE_NAME_SIZE_MAX),
+    CODEC_OPTIONAL(struct cluster_form, 2, voters, CODEC_U64, STORE_ENUM_MAX),
 };
 const struct codec cluster_form_codec =
     CODEC(struct cluster_form, "cluster_form", cluster_form_fields);
+
+static const struct codec_field settings_set_fields[] = {
+    CODEC_OPTIONAL(struct settings_set, 1, voters, CODEC_U64, STORE_ENUM_MAX),
+};
+const struct codec settings_set_codec =
+    CODEC(struct settings_set, "settings_set", settings_set_fields);
 
 static const struct codec_field standing_set_fields[] = {
     CODEC_FIELD(struct standing_set, 1, standing, CODEC_U64, STORE_ENUM_MAX),

@@ -120,6 +120,13 @@ static const struct refusal_row {
     [REFUSAL_OTHER_REBUILD] = {"other_rebuild", "The step is not of the rebuild under way.",
                                "See where it stands: muster cluster status; then begin it again: "
                                "muster cluster rebuild."},
+    [REFUSAL_VOTERS] = {"voters", "The number of voters is 1, 3, 5 or 7.",
+                        "Choose one of these: muster cluster set voters 3."},
+    [REFUSAL_QUORUM_AT_RISK] =
+        {"quorum_at_risk",
+         "Too few of the other voters answer: without this node the cluster could not go on.",
+         "See who is down (muster cluster status): wait until a standby votes in its place, bring "
+         "it back, or remove it for good with muster cluster remove NODE --force."},
 };
 
 static const struct refusal_row *row_of(enum refusal refusal)

@@ -13,6 +13,7 @@ static const struct codec_field cluster_fields[] = {
     CODEC_FIELD(struct cluster_view, 5, key_epoch, CODEC_U64, UINT32_MAX),
     CODEC_OPTIONAL(struct cluster_view, 6, formed_at_ms, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct cluster_view, 7, standing, CODEC_U64, STORE_ENUM_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 8, voters, CODEC_U64, STORE_VOTERS_MAX),
 };
 static const struct codec cluster_codec = CODEC(struct cluster_view, "cluster", cluster_fields);
 

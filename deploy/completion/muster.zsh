@@ -8,6 +8,8 @@ cluster join|--socket --address --ca --certificate --key --timeout --stale --out
 cluster leave|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
 cluster remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --force --yes
 cluster transfer|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster settings|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster set|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster token create|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --for --ttl
 cluster token list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster token revoke|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes

@@ -212,6 +212,7 @@ struct rpc_cluster_status {
     uint64_t store_max;
     uint64_t log_size;
     struct rpc_freshness freshness;
+    uint64_t voters; /* How many shall vote, of enough members: the cluster's setting. */
 };
 extern const struct codec rpc_cluster_status_codec;
 
@@ -225,6 +226,19 @@ struct rpc_cluster_init {
     struct slice name;
 };
 extern const struct codec rpc_cluster_init_codec;
+
+/* What all members do alike. */
+struct rpc_settings {
+    uint64_t voters;
+    struct rpc_freshness freshness;
+};
+extern const struct codec rpc_settings_codec;
+
+/* What is 0 stays as it is. */
+struct rpc_settings_set {
+    uint64_t voters; /* 1, 3, 5 or 7. */
+};
+extern const struct codec rpc_settings_set_codec;
 
 struct rpc_token_create {
     uint64_t ttl_s;        /* 60 to 604800; 0: 3600. */
@@ -621,6 +635,8 @@ enum rpc_method {
     RPC_CLUSTER_LEAVE,
     RPC_CLUSTER_REMOVE,
     RPC_CLUSTER_TRANSFER,
+    RPC_CLUSTER_SETTINGS,
+    RPC_CLUSTER_SET,
     RPC_REGISTRATION_STATUS,
     RPC_REGISTRATION_ENABLE,
     RPC_REGISTRATION_DISABLE,

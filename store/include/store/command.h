@@ -44,6 +44,7 @@
 #define STORE_CREDENTIALS_MAX 16
 #define STORE_TOKENS_MAX 64 /* Join tokens that exist at once. */
 #define STORE_OPERATORS_MAX 64
+#define STORE_VOTERS_MAX 7 /* How many members may vote: 1, 3, 5 or 7. */
 
 /* Who asked, from where, when: written to the audit line of the same transaction. */
 struct stamp {
@@ -86,9 +87,10 @@ enum command_type {
     COMMAND_REGISTRATION_HAND_OVER = 30,
     COMMAND_CHECKPOINT = 31,
     COMMAND_MEMBER_QUARANTINE = 32,
+    COMMAND_SETTINGS_SET = 33,
 };
 
-#define COMMAND_TYPE_COUNT 33 /* One above the highest type. */
+#define COMMAND_TYPE_COUNT 34 /* One above the highest type. */
 
 /* ---- The cluster and its members ---- */
 
@@ -138,6 +140,12 @@ struct cluster_init {
 /* `cluster init NAME`: the standalone node becomes the first member of a named cluster. */
 struct cluster_form {
     struct slice name;
+    uint64_t voters; /* As settings_set; 0: each leader's own configuration says. */
+};
+
+/* What all members shall do alike. 0 stays as it is. */
+struct settings_set {
+    uint64_t voters; /* How many members shall vote: 1, 3, 5 or 7. */
 };
 
 /* A standalone node locks itself (JOINING) before it asks a cluster, or unlocks (STANDALONE).
@@ -433,6 +441,7 @@ struct command {
         struct registration_hand_over registration_hand_over;
         struct checkpoint checkpoint;
         struct member_quarantine member_quarantine;
+        struct settings_set settings_set;
     } body;
 };
 
@@ -493,6 +502,8 @@ enum refusal {
     REFUSAL_FIELD = 39,         /* A number names no value of its enumeration. */
     REFUSAL_LAST_REPLICA = 40,  /* No other member has the data. */
     REFUSAL_OTHER_REBUILD = 41, /* The step is of an earlier rebuild, or out of its turn. */
+    REFUSAL_VOTERS = 42,
+    REFUSAL_QUORUM_AT_RISK = 43, /* Too few of the other voters answer for this one to go. */
     REFUSAL_COUNT,
 };
 

@@ -158,6 +158,7 @@ struct cluster_view {
     uint64_t key_epoch;
     uint64_t formed_at_ms; /* 0 while standalone. */
     uint64_t standing;     /* While standalone: STANDALONE or JOINING. In a cluster: MEMBER. */
+    uint64_t voters;       /* How many members shall vote; 0 if it was never set. */
 };
 
 /* STATUS_NOT_FOUND before cluster_init was applied. */

@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include "daemon_harness.h"
+#include "store/command.h"
 
 #define WAIT_MS 30000
 
 static struct daemon_harness nodes[3];
+static size_t left = 3; /* Who left in the last test but one. */
 
 static uint64_t ask(size_t node, enum rpc_method method, const void *params, struct arena *arena,
                     void *result, struct connection_error *error)
@@ -272,6 +274,53 @@ static void test_leave(void **state)
     CHECK_U64(error.code, 0);
     await_standing(leader, "standalone", true);
     await_standing((leader + 1) % 3, "member", true);
+    left = leader;
+    arena_release(&arena);
+}
+
+/* Two are left, and one of them votes. It leads, and leaves: the other has to vote first. */
+static void test_only_voter_leaves(void **state)
+{
+    struct arena arena = {0};
+    struct rpc_done done = {0};
+    struct connection_error error = {0};
+    size_t stays = left == 1 ? 2 : 1;
+    size_t leader = leader_by(stays);
+    (void)state;
+    if (leader == stays) {
+        stays = 3 - left - leader;
+    }
+    await_voters(leader, 1);
+    if (ask(leader, RPC_CLUSTER_LEAVE, &(struct rpc_empty){0}, &arena, &done, &error) != 0) {
+        (void)fprintf(stderr, "leave: %s\n", error.message);
+    }
+    CHECK_U64(error.code, 0);
+    await_standing(leader, "standalone", true);
+    CHECK_U64(leader_by(stays), stays);
+    arena_release(&arena);
+}
+
+/* The number of voters is the cluster's, asked of any node. */
+static void test_settings(void **state)
+{
+    struct arena arena = {0};
+    struct rpc_done done = {0};
+    struct rpc_settings settings = {0};
+    struct connection_error error = {0};
+    const struct rpc_settings_set even = {.voters = 4};
+    const struct rpc_settings_set one = {.voters = 1};
+    const struct rpc_settings_set three = {.voters = 3};
+    size_t follower = (leader_by(0) + 1) % 3;
+    (void)state;
+    CHECK_U64(
+        ask(follower, RPC_CLUSTER_SETTINGS, &(struct rpc_empty){0}, &arena, &settings, &error), 0);
+    CHECK_U64(settings.voters, 3);
+    CHECK_U64(ask(follower, RPC_CLUSTER_SET, &even, &arena, &done, &error),
+              RPC_REFUSED + REFUSAL_VOTERS);
+    CHECK_U64(ask(follower, RPC_CLUSTER_SET, &one, &arena, &done, &error), 0);
+    await_voters(0, 1);
+    CHECK_U64(ask(follower, RPC_CLUSTER_SET, &three, &arena, &done, &error), 0);
+    await_voters(0, 3);
     arena_release(&arena);
 }
 
@@ -279,11 +328,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_join),
+        cmocka_unit_test(test_settings),
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_forward_to_silent_leader),
         cmocka_unit_test(test_stop_hands_over),
         cmocka_unit_test(test_removed_finds_out),
         cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_only_voter_leaves),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

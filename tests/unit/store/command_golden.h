@@ -13,8 +13,8 @@
     "a15304a5433130305605a3302e3106a3683a3107a3683a3208a350454d09030a05"},
 {{.type = COMMAND_CLUSTER_FORM,
   .body.cluster_form = {
-      .name = TEXT("mail")}},
-    "010284010102a26d6503a56c6f63616c04a37768798101a46d61696c"},
+      .name = TEXT("mail"), .voters = 5}},
+    "010284010102a26d6503a56c6f63616c04a37768798201a46d61696c0205"},
 {{.type = COMMAND_STANDING_SET,
   .body.standing_set = {
       .standing = STANDING_JOINING}},
@@ -152,4 +152,8 @@
   .body.member_quarantine = {
       .node_id = 7, .step = QUARANTINE_ASKED, .life = 9, .reason = TEXT("why")}},
     "012084010102a26d6503a56c6f63616c04a37768798401070201030904a3776879"},
+{{.type = COMMAND_SETTINGS_SET,
+  .body.settings_set = {
+      .voters = 5}},
+    "012184010102a26d6503a56c6f63616c04a3776879810105"},
 /* clang-format on */

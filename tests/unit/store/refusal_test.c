@@ -25,6 +25,21 @@ static struct command member_standing(uint64_t node_id, uint64_t value)
     };
 }
 
+static struct command voters(uint64_t count)
+{
+    return (struct command){
+        .type = COMMAND_SETTINGS_SET,
+        .body.settings_set.voters = count,
+    };
+}
+
+static struct command form_with(uint64_t count)
+{
+    struct command command = cluster_form_command();
+    command.body.cluster_form.voters = count;
+    return command;
+}
+
 static struct command removal(uint64_t node_id, bool force, bool rollback)
 {
     return (struct command){
@@ -274,6 +289,14 @@ static void test_cluster(void **state)
         {"form twice", "if", cluster_form_command(), REFUSAL_ALREADY_MEMBER},
         {"form while joining", "il", cluster_form_command(), REFUSAL_STANDING_JOINING},
         {"form without a name", "i", named(COMMAND_CLUSTER_FORM, ""), REFUSAL_FIELD},
+        {"form with voters", "i", form_with(7), REFUSAL_NONE},
+        {"form with even voters", "i", form_with(2), REFUSAL_VOTERS},
+        {"one voter", "if", voters(1), REFUSAL_NONE},
+        {"seven voters", "if", voters(7), REFUSAL_NONE},
+        {"voters that stay", "if", voters(0), REFUSAL_NONE},
+        {"four voters", "if", voters(4), REFUSAL_VOTERS},
+        {"nine voters", "if", voters(9), REFUSAL_VOTERS},
+        {"voters of a standalone node", "i", voters(3), REFUSAL_NOT_IN_CLUSTER},
         {"lock", "i", standing(STANDING_JOINING), REFUSAL_NONE},
         {"lock twice", "il", standing(STANDING_JOINING), REFUSAL_STANDING_JOINING},
         {"unlock", "il", standing(STANDING_STANDALONE), REFUSAL_NONE},

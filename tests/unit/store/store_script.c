@@ -111,7 +111,10 @@ static struct command small_command(struct script *script)
 {
     static const char fingerprint[STORE_HASH_SIZE] = "key";
     const char *name = names[script_random(script, 3)];
-    switch (script_random(script, 9)) {
+    switch (script_random(script, 10)) {
+    case 9:
+        return (struct command){.type = COMMAND_SETTINGS_SET,
+                                .body.settings_set.voters = script_random(script, 9)};
     case 0: return credential_command(name, 1 + script_random(script, 2));
     case 1:
         return (struct command){.type = COMMAND_CREDENTIAL_SELECT,
