@@ -108,6 +108,9 @@ class Cluster:
         self.directory = pathlib.Path(directory)
         self.nodes = []
 
+    def node(self, name):
+        return next(node for node in self.nodes if node.name == name)
+
     def counters(self):
         return {
             "cpu_s": [node.cpu_s() for node in self.nodes],
@@ -187,9 +190,6 @@ class Muster(Cluster):
     def voters(self):
         members = self.ask("a", "status").get("members", [])
         return sum(m.get("role") == "voter" and m.get("standing") == "member" for m in members)
-
-    def node(self, name):
-        return next(node for node in self.nodes if node.name == name)
 
     def operator(self):
         """Options of rpc_load for TLS as an administrator."""

@@ -17,6 +17,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -87,10 +88,19 @@ func (l *load) put() clientv3.Op {
 	return clientv3.OpPut(key, string(value))
 }
 
+// The first key of an earlier load with the same -run, linearizable as etcd's reads are by default.
+func (l *load) get(client *clientv3.Client) error {
+	answer, err := client.Get(context.Background(), fmt.Sprintf("%016d", l.options.run*10000000000+1))
+	if err == nil && len(answer.Kvs) != 1 {
+		err = errors.New("the key is not there: put with the same -run first")
+	}
+	return err
+}
+
 func (l *load) once(client *clientv3.Client) error {
 	var err error
 	if l.options.read {
-		_, err = client.Get(context.Background(), "0000000000000000")
+		err = l.get(client)
 	} else if l.options.batch == 1 {
 		_, err = client.Do(context.Background(), l.put())
 	} else {

@@ -7,6 +7,7 @@
 #include "load_request.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,15 +100,28 @@ static void encode_submit(unsigned batch, struct buffer *out)
     free(records);
 }
 
-static void encode_request(enum load_call call, unsigned batch, struct buffer *out)
+static void encode_search(const char *key, const char *value, uint64_t limit, struct buffer *out)
+{
+    const struct rpc_search search = {
+        .key = slice_of(key), .value = slice_of(value), .limit = limit};
+    load_must(codec_encode(&rpc_search_codec, CODEC_NAMES, &search, out), "encode a request");
+}
+
+static void encode_get(uint64_t number, struct buffer *out)
+{
+    char mid[DIGITS_SIZE + 1];
+    (void)snprintf(mid, sizeof mid, "%" PRIu64, number);
+    encode_search("mid", mid, 1, out);
+}
+
+static void encode_request(enum load_call call, unsigned batch, uint64_t first, struct buffer *out)
 {
     static const char *const methods[] = {
         [LOAD_SUBMIT] = "records.submit",
         [LOAD_STATUS] = "export.status",
         [LOAD_SEARCH] = "records.search",
+        [LOAD_GET] = "records.search",
     };
-    const struct rpc_search search = {
-        .key = slice_of("domain"), .value = slice_of("sender.example.com"), .limit = 10};
     const struct rpc_empty empty = {0};
     if (!rpc_frame_begin_request(out, 0, methods[call])) {
         load_die("encode a request", "no memory");
@@ -117,9 +131,8 @@ static void encode_request(enum load_call call, unsigned batch, struct buffer *o
     case LOAD_STATUS:
         load_must(codec_encode(&rpc_empty_codec, CODEC_NAMES, &empty, out), "encode a request");
         return;
-    case LOAD_SEARCH:
-        load_must(codec_encode(&rpc_search_codec, CODEC_NAMES, &search, out), "encode a request");
-        return;
+    case LOAD_SEARCH: encode_search("domain", "sender.example.com", 10, out); return;
+    case LOAD_GET: encode_get(first, out); return;
     }
 }
 
@@ -144,10 +157,11 @@ static size_t *find_marks(const struct buffer *request, const void *mark, size_t
     return offsets;
 }
 
-void load_request_make(struct load_request *request, enum load_call call, unsigned batch)
+void load_request_make(struct load_request *request, enum load_call call, unsigned batch,
+                       uint64_t first)
 {
     request->batch = batch;
-    encode_request(call, batch, &request->bytes);
+    encode_request(call, batch, first, &request->bytes);
     if (call == LOAD_SUBMIT) {
         uint64_t number = htobe64(NUMBER_MARK);
         request->numbers = find_marks(&request->bytes, &number, sizeof number, batch);

@@ -22,6 +22,7 @@ enum load_call {
     LOAD_SUBMIT,
     LOAD_STATUS,
     LOAD_SEARCH,
+    LOAD_GET, /* The first record of a run, by its MID. */
 };
 
 struct load_request {
@@ -31,8 +32,9 @@ struct load_request {
     size_t *digits;  /* The same as text. */
 };
 
-/* Encode a request; `batch` records for LOAD_SUBMIT. */
-void load_request_make(struct load_request *request, enum load_call call, unsigned batch);
+/* Encode a request; `batch` records for LOAD_SUBMIT, the record numbered `first` for LOAD_GET. */
+void load_request_make(struct load_request *request, enum load_call call, unsigned batch,
+                       uint64_t first);
 
 /* Give it an id, and each of its records the next number. */
 void load_request_renew(struct load_request *request, uint32_t id, uint64_t *next_number);

@@ -3,12 +3,13 @@
  * and sends the next.
  *
  *     rpc_load --socket PATH | --tls HOST:PORT --ca FILE --certificate FILE --key FILE
- *              [--call submit|status|search] [--writers N] [--batch N]
+ *              [--call submit|status|search|get] [--writers N] [--batch N]
  *              [--warm S] [--seconds S] [--run NUMBER]
  *
  * `submit` writes message records whose stored body (CODEC_TAGS, what etcd's value is to etcd) is
  * exactly LOAD_BODY_SIZE bytes, with five search keys; no two of one run, nor of runs with
- * different --run numbers, are the same message. Requests are encoded once; what makes a record
+ * different --run numbers, are the same message. `get` finds the first record of an earlier submit
+ * with the same --run by its MID, and checks that it is there. Requests are encoded once; what makes a record
  * unique is then written over in place, so that the load costs little beside what it measures.
  *
  * One JSON object on stdout. Latency is from just before a request is written until its answer is
@@ -107,6 +108,17 @@ static void check_submitted(struct load *load, struct slice result)
     }
 }
 
+static void check_found(struct load *load, struct slice result)
+{
+    struct rpc_records records;
+    struct arena arena = {0};
+    load_must(codec_decode(&rpc_records_codec, CODEC_NAMES, result, &arena, &records), "answer");
+    if (records.records.count != 1) {
+        note_error(load, slice_of("the record is not there: submit with the same --run first"));
+    }
+    arena_release(&arena);
+}
+
 static void take_answer(struct writer *writer, struct slice bytes)
 {
     struct load *load = writer->load;
@@ -127,6 +139,8 @@ static void take_answer(struct writer *writer, struct slice bytes)
     }
     if (load->options.call == LOAD_SUBMIT) {
         check_submitted(load, frame.result);
+    } else if (load->options.call == LOAD_GET) {
+        check_found(load, frame.result);
     }
 }
 
@@ -203,7 +217,8 @@ static void open_writer(struct load *load, struct writer *writer)
                                            .context = writer,
                                            .handshake_timeout_ms = 30000};
     writer->load = load;
-    load_request_make(&writer->request, load->options.call, load->options.batch);
+    load_request_make(&writer->request, load->options.call, load->options.batch,
+                      load->next_number);
     load_must(
         load->tls == NULL
             ? stream_connect_local(load->options.socket, &options, &writer->stream)
@@ -308,10 +323,13 @@ static enum load_call call_of(const char *name)
     if (strcmp(name, "status") == 0) {
         return LOAD_STATUS;
     }
-    if (strcmp(name, "search") != 0) {
-        load_die("--call", "it is submit, status or search");
+    if (strcmp(name, "search") == 0) {
+        return LOAD_SEARCH;
     }
-    return LOAD_SEARCH;
+    if (strcmp(name, "get") != 0) {
+        load_die("--call", "it is submit, status, search or get");
+    }
+    return LOAD_GET;
 }
 
 static void set_option(struct options *options, int letter, const char *value)
