@@ -13,9 +13,9 @@
 #include "raft_view.h"
 
 static const char *const rule_names[GUARD_RULE_COUNT] = {
-    "ACKCLAMP", "COMMITCLAMP", "BARRIER", "ELECTION", "FAILSTOP", "FLOW", "COMPACT",
-    "TRUNCATE", "NULLADDR",    "XFER",    "INSTALL",  "LOGBYTES", "CONF", "VOTE",
-    "PREVOTE",  "VOTER",       "BATCH",   "ALONE",    "CHANGE",
+    "ACKCLAMP", "COMMITCLAMP", "BARRIER", "ELECTION", "FAILSTOP", "FLOW",    "COMPACT",
+    "TRUNCATE", "NULLADDR",    "XFER",    "INSTALL",  "LOGBYTES", "CONF",    "VOTE",
+    "PREVOTE",  "VOTER",       "BATCH",   "ALONE",    "CHANGE",   "SILENCE",
 };
 
 const char *guard_rule_name(unsigned bit)
@@ -189,6 +189,29 @@ static void io_on_tick(struct raft_io *below)
     if (!guard->failed) {
         guard->tick(&guard->io);
     }
+    guard_poll(guard);
+}
+
+void guard_leader_gone(struct guard *guard, raft_id id)
+{
+    struct raft *raft = guard->raft;
+    if (guard->failed || guard->closing || raft->state != RAFT_FOLLOWER || id == 0 ||
+        raft->follower_state.current_leader.id != id || !guard_has(guard, GUARD_SILENCE)) {
+        return;
+    }
+    unsigned voters_before = 0;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        const struct raft_server *server = &raft->configuration.servers[i];
+        voters_before += server->role == RAFT_VOTER && server->id < raft->id && server->id != id;
+    }
+    unsigned delay_ms = raft->election_timeout / 10 + voters_before * (raft->election_timeout / 5);
+    raft_time silence_ms = guard->below->time(guard->below) - raft->election_timer_start;
+    raft_time due_ms = silence_ms + delay_ms;
+    raft->follower_state.current_leader.id = 0; /* Who asks for a vote first may have it. */
+    if (due_ms < raft->follower_state.randomized_election_timeout) {
+        raft->follower_state.randomized_election_timeout = (unsigned)due_ms;
+    }
+    guard_note(guard, GUARD_SILENCE);
     guard_poll(guard);
 }
 

@@ -50,8 +50,11 @@
  *              given the true term.
  * VOTER        A node that has not heard yet that it was made a voter refuses its vote, for ever if
  *              nobody can be elected without it (a cluster that grows from one voter to two). It
- *              votes as Raft has it, whatever its own configuration says; and forgets a leader that
- *              is silent, which libraft lets only voters do.
+ *              votes as Raft has it, whatever its own configuration says.
+ * SILENCE      A voter keeps to its leader until its own randomised time-out has passed, any other
+ *              node for ever; so the first to miss a leader is refused, and waits for a whole time-out
+ *              again. Who is asked for a vote forgets a leader that was silent for the least
+ *              time-out (Raft, 4.2.3), or whose process is known to be gone.
  * BATCH        Entries read from disk at the start share memory that is freed when none of them is
  *              in the log any more, even if a send still refers to one. Each gets its own.
  * ALONE        The only voter makes itself leader without a new term, after a restart too: two
@@ -93,10 +96,11 @@ enum guard_rule {
     GUARD_BATCH = 1U << 16U,
     GUARD_ALONE = 1U << 17U,
     GUARD_CHANGE = 1U << 18U,
-    GUARD_ALL = (1U << 19U) - 1,
+    GUARD_SILENCE = 1U << 19U,
+    GUARD_ALL = (1U << 20U) - 1,
 };
 
-#define GUARD_RULE_COUNT 19U
+#define GUARD_RULE_COUNT 20U
 
 #define GUARD_MESSAGE_ENTRIES_MAX 4096U /* In one AppendEntries. */
 
@@ -132,6 +136,11 @@ struct raft_io *guard_io(struct guard *guard);
 /* To be called after raft_start() and after each call of a raft_* function that changes anything:
  * libraft has no callback for a change of state. */
 void guard_poll(struct guard *guard);
+
+/* The node `id` does not run any more, as far as can be known. If it led, this node, if it is a
+ * voter, stands for election within some tenths of the time-out, the voters one after the other so
+ * that they do not split the votes. Said wrongly it costs at most a pre-vote that is refused. */
+void guard_leader_gone(struct guard *guard, raft_id id);
 
 /* Leader, and an entry of its own term is applied here. */
 bool guard_is_ready(const struct guard *guard);

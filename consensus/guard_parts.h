@@ -63,7 +63,7 @@ struct guard {
     struct guard_cut cuts[CONSENSUS_NODES_MAX];
     raft_index nudged; /* Rule FLOW: a barrier was appended because of this index. */
 
-    raft_time leader_heard_ms; /* Rule VOTER. */
+    raft_time leader_heard_ms; /* Rule SILENCE. */
 
     /* Rule ELECTION: a TimeoutNow that came while entries were being written; term 0: none. */
     struct raft_timeout_now handover;

@@ -1,6 +1,6 @@
 /*
  * The guard's side of incoming messages: rules COMMITCLAMP, BARRIER, COMPACT, TRUNCATE, INSTALL,
- * FLOW, VOTE, VOTER and what ELECTION and CONF ask on receipt.
+ * FLOW, VOTE, VOTER, SILENCE and what ELECTION and CONF ask on receipt.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -177,6 +177,9 @@ static void receive_snapshot(struct guard *guard, struct raft_message *message)
         raft_view_drop(message);
         return;
     }
+    if (message->install_snapshot.term >= guard->raft->current_term) {
+        guard->leader_heard_ms = guard->below->time(guard->below);
+    }
     raft_index index = message->install_snapshot.last_index;
     raft_term index_term = message->install_snapshot.last_term;
     struct raft_append_entries covered = {.term = message->install_snapshot.term,
@@ -197,17 +200,23 @@ static bool is_second_vote(const struct raft *raft, const struct raft_request_vo
 /* Rule VOTER: for the length of this message, be a voter in our own eyes too. */
 static void receive_as_voter(struct guard *guard, struct raft_message *message, unsigned self)
 {
-    struct raft *raft = guard->raft;
-    raft_time now_ms = guard->below->time(guard->below);
-    int *role = &raft->configuration.servers[self].role;
+    int *role = &guard->raft->configuration.servers[self].role;
     int own_role = *role;
-    if (raft->state == RAFT_FOLLOWER && now_ms - guard->leader_heard_ms >= raft->election_timeout) {
-        raft->follower_state.current_leader.id = 0;
-    }
     guard_note(guard, GUARD_VOTER);
     *role = RAFT_VOTER;
     guard->recv(&guard->io, message);
     *role = own_role;
+}
+
+static void forget_silent_leader(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+    if (raft->state == RAFT_FOLLOWER && raft->follower_state.current_leader.id != 0 &&
+        guard->below->time(guard->below) - guard->leader_heard_ms >= raft->election_timeout &&
+        guard_has(guard, GUARD_SILENCE)) {
+        guard_note(guard, GUARD_SILENCE);
+        raft->follower_state.current_leader.id = 0;
+    }
 }
 
 static void receive_vote_request(struct guard *guard, struct raft_message *message)
@@ -221,6 +230,7 @@ static void receive_vote_request(struct guard *guard, struct raft_message *messa
         guard_note(guard, GUARD_VOTE);
         return;
     }
+    forget_silent_leader(guard);
     unsigned self = raft_view_server(raft, raft->id);
     if (self < raft->configuration.n && raft->configuration.servers[self].role != RAFT_VOTER &&
         guard_has(guard, GUARD_VOTER)) {

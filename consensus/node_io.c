@@ -386,6 +386,14 @@ static bool peer_allowed(void *context, uint64_t node_id)
     return machine->peer_allowed(machine->context, node_id);
 }
 
+static void on_gone(void *context, uint64_t node_id)
+{
+    struct consensus *node = context;
+    if (!node->raft_closing && !failed(node->failure)) {
+        guard_leader_gone(node->guard, node_id);
+    }
+}
+
 static struct status image_write(void *context, int fd)
 {
     const struct machine *machine = &((struct consensus *)context)->options.machine;
@@ -405,6 +413,7 @@ struct status node_io_open_peers(struct consensus *node, const struct consensus_
         .address_of = address_of,
         .peer_allowed = peer_allowed,
         .on_message = on_message,
+        .on_gone = on_gone,
         .image_write = image_write,
         .address = options->address,
         .ping_ms =

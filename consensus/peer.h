@@ -66,6 +66,10 @@ struct peers_options {
     /* A peer refused us because we are not a member any more, as far as it knows. NULL: ignored. */
     void (*on_refused)(void *context, uint64_t by_node_id);
 
+    /* A peer's process is gone: its connections ended, and nobody listens at its address. NULL:
+     * ignored, and nobody looks. */
+    void (*on_gone)(void *context, uint64_t node_id);
+
     /* Something an operator may want to read, such as a certificate that was refused, at most once
      * per second. NULL: ignored. `node_id` is 0 if not known. */
     void (*on_trouble)(void *context, uint64_t node_id, struct status reason);

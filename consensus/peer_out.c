@@ -15,6 +15,7 @@
 #define OUTS_MAX 100U                /* Peers remembered: the nodes of a cluster, twice. */
 #define WAITING_SIZE_MAX (1U << 20U) /* Bytes that wait for a connection to open. */
 #define SILENT_PINGS 3               /* Pings without an answer until a peer counts as away. */
+#define GONE_PROBES 4U               /* A process that ends may close its listener last. */
 
 static const unsigned moves[] = {
     [OUT_IDLE] = 1U << OUT_CONNECTING,
@@ -91,6 +92,7 @@ static void on_welcomed(struct peer_out *out)
     become(out, OUT_OPEN);
     out->backoff_ms = 0;
     out->refused = false;
+    out->probes = 0;
     out->pinged_at_ms = now(out);
     struct status status = waiting.size == 0 ? OK : stream_write(out->stream, &waiting, 1);
     buffer_release(&out->waiting);
@@ -149,10 +151,33 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
     }
 }
 
+static struct status attempt(struct peer_out *out, const char *fallback);
+
+/* It broke off, or an attempt after that failed: is the process at the other end gone? */
+static void look_whether_gone(struct peer_out *out, enum peer_out_state broke_in,
+                              struct status reason)
+{
+    const struct peers_options *options = &out->peers->options;
+    if (options->on_gone == NULL || out->peers->closing) {
+        return;
+    }
+    if (broke_in == OUT_OPEN) {
+        out->probes = GONE_PROBES;
+        out->retry_at_ms = 0;
+        (void)failed(attempt(out, NULL)); /* If it cannot begin now, the tick comes back to it. */
+    } else if (out->probes > 0 && broke_in == OUT_CONNECTING && reason.code == STATUS_UNREACHABLE) {
+        out->probes = 0;
+        options->on_gone(options->context, out->node_id);
+    } else if (out->probes > 0) {
+        out->probes--;
+    }
+}
+
 static void on_close(struct stream *stream, void *context, struct status reason)
 {
     struct peer_out *out = context;
     struct peers *peers = out->peers;
+    enum peer_out_state broke_in = out->state;
     (void)stream;
     if (out->state != OUT_ENDING) {
         become(out, OUT_ENDING);
@@ -162,6 +187,7 @@ static void on_close(struct stream *stream, void *context, struct status reason)
     frame_reader_release(&out->reader);
     buffer_release(&out->waiting);
     pause_attempts(out);
+    look_whether_gone(out, broke_in, reason);
     if (failed(reason)) {
         peers_trouble(peers, out->node_id, wrap(reason, "connection to a peer"));
     }
@@ -173,6 +199,31 @@ static const struct stream_handlers handlers = {
     .on_read = on_read,
     .on_close = on_close,
 };
+
+/* Begin an attempt, if it is time for one. */
+static struct status attempt(struct peer_out *out, const char *fallback)
+{
+    struct peers *peers = out->peers;
+    if (out->state != OUT_IDLE || now(out) < out->retry_at_ms) {
+        return OK;
+    }
+    if (!peers->options.peer_allowed(peers->options.context, out->node_id)) {
+        out->refused = true;
+        pause_attempts(out);
+        return OK;
+    }
+    out->refused = false;
+    out->unsent_size = 0;
+    struct status status =
+        peers_connect(peers, out->node_id, fallback, &handlers, out, &out->stream);
+    if (failed(status)) {
+        pause_attempts(out);
+        return status;
+    }
+    become(out, OUT_CONNECTING);
+    peers_reference(peers);
+    return OK;
+}
 
 /* ---- By the clock ---- */
 
@@ -188,6 +239,9 @@ static void ping(struct peer_out *out, uint64_t now_ms)
 
 void peer_out_tick(struct peer_out *out, uint64_t now_ms)
 {
+    if (out->state == OUT_IDLE && out->probes > 0) {
+        (void)failed(attempt(out, NULL)); /* Tried again at the next tick. */
+    }
     if (out->state != OUT_GREETING && out->state != OUT_OPEN) {
         return; /* While CONNECTING the stream's own deadline holds. */
     }
@@ -237,31 +291,6 @@ static struct peer_out *reuse(struct peers *peers, uint64_t node_id)
         *idle = (struct peer_out){.peers = peers, .next = idle->next, .node_id = node_id};
     }
     return idle;
-}
-
-/* Begin an attempt, if it is time for one. */
-static struct status attempt(struct peer_out *out, const char *fallback)
-{
-    struct peers *peers = out->peers;
-    if (out->state != OUT_IDLE || now(out) < out->retry_at_ms) {
-        return OK;
-    }
-    if (!peers->options.peer_allowed(peers->options.context, out->node_id)) {
-        out->refused = true;
-        pause_attempts(out);
-        return OK;
-    }
-    out->refused = false;
-    out->unsent_size = 0;
-    struct status status =
-        peers_connect(peers, out->node_id, fallback, &handlers, out, &out->stream);
-    if (failed(status)) {
-        pause_attempts(out);
-        return status;
-    }
-    become(out, OUT_CONNECTING);
-    peers_reference(peers);
-    return OK;
 }
 
 static struct status put_waiting(struct peer_out *out, const struct slice *pieces, size_t count)

@@ -43,6 +43,7 @@ struct peer_out {
     uint64_t pinged_at_ms;
     size_t unsent_size; /* At the last look: if it shrinks, the peer lives. */
     bool refused;       /* By them, or by us: until the next attempt. */
+    unsigned probes;    /* Attempts left to learn whether its process is gone. */
 };
 
 enum link_state {

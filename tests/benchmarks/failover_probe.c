@@ -192,8 +192,10 @@ static void set_option(struct probe *probe, int letter, const char *value, uint6
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"socket", required_argument, NULL, 's'},  {"every-us", required_argument, NULL, 'e'},
-        {"seconds", required_argument, NULL, 'd'}, {"run", required_argument, NULL, 'r'},
+        {"socket", required_argument, NULL, 's'},
+        {"every-us", required_argument, NULL, 'e'},
+        {"seconds", required_argument, NULL, 'd'},
+        {"run", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
     static struct probe probe = {.every_us = 2000, .seconds = 5};

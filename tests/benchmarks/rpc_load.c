@@ -217,8 +217,7 @@ static void open_writer(struct load *load, struct writer *writer)
                                            .context = writer,
                                            .handshake_timeout_ms = 30000};
     writer->load = load;
-    load_request_make(&writer->request, load->options.call, load->options.batch,
-                      load->next_number);
+    load_request_make(&writer->request, load->options.call, load->options.batch, load->next_number);
     load_must(
         load->tls == NULL
             ? stream_connect_local(load->options.socket, &options, &writer->stream)

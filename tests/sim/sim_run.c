@@ -195,6 +195,19 @@ static void act_change(struct world *world)
     }
 }
 
+/* A node is told that its leader is gone, rightly or not. */
+static void act_rumour(struct world *world)
+{
+    struct sim_node *node = &world->nodes[any_node(world)];
+    raft_id leader = 0;
+    const char *address = NULL;
+    if (!node->alive || node->paused || node->guard == NULL) {
+        return;
+    }
+    raft_leader(node->raft, &leader, &address);
+    guard_leader_gone(node->guard, leader);
+}
+
 /* With few proposals, leaders come and go with nothing of their own term in their logs. */
 static void act_propose_rarely(struct world *world)
 {
@@ -211,7 +224,7 @@ static const struct act {
     {50, act_propose_rarely}, {6, act_cut},         {9, act_mend},
     {3, act_isolate},         {4, act_mend_all},    {10, act_restart},
     {3, act_pause},           {2, act_unpause_all}, {3, act_disk},
-    {2, act_transfer},
+    {2, act_transfer},        {2, act_rumour},
 };
 
 static void act(struct world *world)

@@ -234,7 +234,6 @@ void cluster_close(struct cluster *cluster, int number)
     }
     consensus_close(node->consensus, on_closed, node);
     node->consensus = NULL;
-    node->address[0] = '\0';
     CHECK(cluster_wait(cluster, is_closed, node));
 }
 

@@ -316,6 +316,23 @@ static void test_standby_without_leader(void **state)
     cluster_wait_agreed(&cluster);
 }
 
+/* Whose process ends is followed by another long before the time-out, which here is longer than this
+ * test would wait. */
+static void test_leader_gone(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 3);
+    cluster.options.election_timeout_ms = 2 * CLUSTER_WAIT_MS;
+    cluster_start(&cluster, 3);
+    CHECK_U64(cluster_propose(&cluster, 0, 10, 64, NULL), 10);
+    cluster_close(&cluster, 0);
+    int leader = cluster_wait_leader(&cluster, 0);
+    CHECK(leader > 0);
+    CHECK_U64(cluster_propose(&cluster, leader, 10, 64, NULL), 10);
+    cluster_wait_agreed(&cluster);
+    CHECK_U64(cluster.nodes[leader].state.count, 20);
+}
+
 static void test_close_answers(void **state)
 {
     (void)state;
@@ -349,6 +366,7 @@ int main(void)
         cmocka_unit_test_teardown(test_machine_fails, remove_cluster),
         cmocka_unit_test_teardown(test_partition, remove_cluster),
         cmocka_unit_test_teardown(test_standby_without_leader, remove_cluster),
+        cmocka_unit_test_teardown(test_leader_gone, remove_cluster),
         cmocka_unit_test_teardown(test_close_answers, remove_cluster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

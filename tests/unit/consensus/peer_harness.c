@@ -66,6 +66,13 @@ static void on_refused(void *context, uint64_t by_node_id)
     node->refused++;
 }
 
+static void on_gone(void *context, uint64_t node_id)
+{
+    struct node *node = context;
+    CHECK(find(node->world, node_id) != NULL);
+    node->gone++;
+}
+
 static void on_trouble(void *context, uint64_t node_id, struct status reason)
 {
     struct node *node = context;
@@ -119,6 +126,7 @@ void node_open(struct node *node)
     options.peer_allowed = peer_allowed;
     options.on_message = on_message;
     options.on_refused = on_refused;
+    options.on_gone = on_gone;
     options.on_trouble = on_trouble;
     node->closed = 0;
     CHECK_OK(peers_open(&options, &node->peers));

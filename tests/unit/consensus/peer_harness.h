@@ -28,6 +28,7 @@ struct node {
     size_t received_size;                       /* Bytes of entries. */
     struct raft_wire_message last;              /* Without what it pointed to. */
     unsigned refused;
+    unsigned gone;
     unsigned troubles;
     struct status trouble; /* The last. */
     unsigned closed;

@@ -103,6 +103,7 @@ static void test_reconnect(void **state)
     node_connect(a, b);
     node_close(b);
     WORLD_RUN_UNTIL(&world, !peers_connected(a->peers, b->node_id));
+    WORLD_RUN_UNTIL(&world, a->gone == 1); /* Without anything to send. */
     node_send(a, b, heartbeat(), &sent);
     CHECK_CODE(sent.status, STATUS_UNREACHABLE);
     node_send(a, b,
@@ -147,6 +148,7 @@ static void test_removed(void **state)
     }
     node_send(a, b, heartbeat(), &sent);
     CHECK_CODE(sent.status, STATUS_UNAUTHORIZED);
+    CHECK_U64(a->gone, 0); /* It cut us off, but it is there. */
     world_close(&world);
 }
 
