@@ -74,6 +74,7 @@ static bool parse_sabotage(const char *text, enum sabotage *out)
         [SABOTAGE_SNAPSHOT] = "snapshot",   [SABOTAGE_REPLICA] = "replica",
         [SABOTAGE_RECORD] = "record",       [SABOTAGE_BARRIER] = "barrier",
         [SABOTAGE_EXPORTERS] = "exporters",
+        [SABOTAGE_READ] = "read",
     };
     for (int i = SABOTAGE_NONE + 1; i < SABOTAGE_COUNT; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -121,7 +122,7 @@ static const struct argp_option option_rows[] = {
      0},
     {"sabotage", KEY_SABOTAGE, "NAME", 0,
      "do something wrong, to see that it is noticed: snapshot, replica, record; with --whole also "
-     "barrier, exporters",
+     "barrier, exporters, read",
      0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},

@@ -56,6 +56,7 @@ enum sabotage {
     SABOTAGE_RECORD,    /* All nodes forget an entry, and say that it is done. */
     SABOTAGE_BARRIER,   /* The workers act before the barrier is applied. */
     SABOTAGE_EXPORTERS, /* A deposed leader's workers go on. */
+    SABOTAGE_READ,      /* Reads are answered without a round. */
     SABOTAGE_COUNT,
 };
 
@@ -178,6 +179,7 @@ struct event {
 struct flight { /* A message on the way. */
     struct raft_message message;
     unsigned from;
+    uint64_t round; /* Of reads, with --whole. */
 };
 
 struct asked;
@@ -255,6 +257,7 @@ void world_say(struct world *world, const char *format, ...) PRINTF_LIKE(2, 3);
 size_t world_message_size(const struct world *world);
 int world_send(struct sim_node *from, struct raft_io_send *request,
                const struct raft_message *message, raft_io_send_cb callback);
+void world_post(struct sim_node *from, unsigned to, const struct raft_message *message);
 void world_deliver(struct sim_node *to, struct flight *flight);
 void world_sent(struct sim_node *from, void *payload);
 

@@ -239,7 +239,15 @@ static void fly(struct sim_node *from, unsigned to, const struct raft_message *m
         at_ms = *last_ms;
     }
     *last_ms = at_ms > *last_ms ? at_ms : *last_ms;
-    world_push(world, at_ms, EVENT_DELIVER, to, board(message, from->number));
+    struct flight *flight = board(message, from->number);
+    flight->round = world->whole != NULL ? site_round(from, message) : 0;
+    world_push(world, at_ms, EVENT_DELIVER, to, flight);
+}
+
+/* One that libraft does not know of. */
+void world_post(struct sim_node *from, unsigned to, const struct raft_message *message)
+{
+    fly(from, to, message);
 }
 
 int world_send(struct sim_node *from, struct raft_io_send *request,
@@ -295,6 +303,9 @@ void world_deliver(struct sim_node *to, struct flight *flight)
     } else {
         flight->message.server_id = from->id;
         flight->message.server_address = from->address;
+        if (world->whole != NULL) {
+            site_heard(to, flight);
+        }
         to->recv(&to->io, &flight->message);
     }
     free(flight);

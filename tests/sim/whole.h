@@ -9,6 +9,7 @@
  *     whole_device.c   the cloud's devices: registration tokens, registrations, the portal
  *     whole_operator.c who registers, pauses, adds credentials
  *     whole_feed.c     who submits records, and again until they are taken
+ *     whole_register.c who reads and swaps one value, and writes down what was answered
  *     whole_check.c    the rules of the design, as far as they can be seen from outside
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -17,6 +18,8 @@
 #define WHOLE_H
 
 #include "cloud_state.h"
+#include "history.h"
+#include "read_rounds.h"
 #include "sim.h"
 
 #define WHOLE_ANSWERS_MAX 1024U
@@ -25,6 +28,8 @@
 #define WHOLE_SIGHTINGS_MAX 16384U /* A power of two; a run has some hundreds. */
 #define WHOLE_RECORDS_MAX 8192U
 #define WHOLE_FEEDS 3U
+#define WHOLE_REGISTERS 2U
+#define WHOLE_CONTENDERS 4U
 #define WHOLE_TOKEN_SIZE 33U
 
 /* What has happened, for the balance. */
@@ -39,8 +44,11 @@ enum whole_count {
     WHOLE_BUNDLES,
     WHOLE_SIGHTINGS,
     WHOLE_REGISTRATIONS,
-    WHOLE_ACTIONS, /* Of operators. */
-    WHOLE_RECORDS, /* Acknowledged to feeds. */
+    WHOLE_ACTIONS,   /* Of operators. */
+    WHOLE_RECORDS,   /* Acknowledged to feeds. */
+    WHOLE_READS,     /* Linearizable ones, answered. */
+    WHOLE_SWAPS,     /* Answered. */
+    WHOLE_UNDECIDED, /* Histories that took too long to check. */
     WHOLE_COUNT_COUNT,
 };
 
@@ -61,6 +69,9 @@ struct site {
     bool look;    /* cloud_look() at the end of this turn. */
     raft_term term;
     bool leads; /* As the workers were told: led, with its barrier applied, in `term`. */
+    struct reads reads;
+    struct read_echo echo;                 /* As a follower. */
+    struct read_echo heard[SIM_NODES_MAX]; /* As a leader: what each echoed, and in which term. */
     uint64_t timer_serials[CLOUD_TIMER_COUNT];
     struct whole_answer answers[WHOLE_ANSWERS_MAX]; /* A ring. */
     size_t answer_first;
@@ -158,8 +169,17 @@ struct feed {
     unsigned asked; /* Counts questions: an answer to another one is stale. */
 };
 
-struct operator_state {
+/* One who reads and swaps. */
+struct contender {
+    struct world *world;
+    unsigned number;
+    unsigned asked;
     bool under_way;
+    unsigned at;                    /* Which register, */
+    size_t operation;               /* and which of its operations. */
+    struct site *site;              /* That was asked, */
+    unsigned life;                  /* in which life. */
+    uint64_t seen[WHOLE_REGISTERS]; /* The versions that were read last. */
 };
 
 struct whole {
@@ -172,7 +192,9 @@ struct whole {
     struct feed feeds[WHOLE_FEEDS];
     struct whole_record records[WHOLE_RECORDS_MAX];
     uint64_t record_count;
-    struct operator_state operator;
+    struct contender contenders[WHOLE_CONTENDERS];
+    struct history registers[WHOLE_REGISTERS];
+    uint64_t moment;
     unsigned term_exporters[SIM_INDEX_MAX]; /* By term: number + 1 of the node that exports. */
     size_t counts[WHOLE_COUNT_COUNT];
 };
@@ -195,6 +217,12 @@ MUST_USE struct status site_propose(struct site *site, const struct command *com
                                     cloud_proposed done, void *argument);
 struct site *whole_leader(struct world *world); /* Who thinks so, at random; NULL. */
 uint64_t site_now_ms(const struct site *site);  /* Wall clock. */
+/* As consensus_read(). */
+MUST_USE struct status site_read(struct site *site, struct read_barrier *barrier,
+                                 read_barrier_done done);
+/* The round that a message carries, and what one that arrived brought. */
+uint64_t site_round(struct sim_node *from, const struct raft_message *message);
+void site_heard(struct sim_node *to, const struct flight *flight);
 unsigned whole_draw(struct world *world, unsigned low, unsigned high);
 bool whole_chance(struct world *world, unsigned percent);
 /* Run later: on a node, if it lives the same life then; or with `site` NULL in any case. */
@@ -224,6 +252,10 @@ void operator_start(struct world *world);
 void feed_start(struct world *world);
 bool feed_idle(const struct world *world);
 void feed_poke(struct world *world);
+
+/* whole_register.c */
+void register_start(struct world *world);
+void register_check(struct world *world);
 
 /* whole_check.c */
 const char *whole_count_name(enum whole_count count);

@@ -24,6 +24,9 @@ const char *whole_count_name(enum whole_count count)
         [WHOLE_REGISTRATIONS] = "registrations",
         [WHOLE_ACTIONS] = "acts of operators",
         [WHOLE_RECORDS] = "records taken",
+        [WHOLE_READS] = "reads",
+        [WHOLE_SWAPS] = "swaps",
+        [WHOLE_UNDECIDED] = "histories undecided",
     };
     return names[count];
 }
@@ -191,5 +194,6 @@ void whole_check_end(struct world *world)
     }
     free(tallies);
     check_audits(world);
+    register_check(world);
     whole_check_devices(world);
 }

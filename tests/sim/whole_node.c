@@ -14,6 +14,7 @@
 #include "whole.h"
 
 #define MEND_PERCENT 8U                       /* Every half second: all cables are put back. */
+#define READ_TIMEOUT_MS 1000U                 /* An election time-out. */
 #define WALL_START_MS UINT64_C(1767225600000) /* 2026-01-01; any day will do. */
 
 /* ---- Randomness and events ---- */
@@ -201,6 +202,74 @@ struct status site_propose(struct site *site, const struct command *command, clo
     return OK;
 }
 
+/* ---- Reads: what consensus/read.c and node_io.c are in musterd ---- */
+
+struct status site_read(struct site *site, struct read_barrier *barrier, read_barrier_done done)
+{
+    if (raft_state(site->node->raft) != RAFT_LEADER) {
+        return fail(STATUS_NOT_LEADER, "this node is not the leader");
+    }
+    reads_add(&site->reads, barrier, site->node->world->now_ms + READ_TIMEOUT_MS, done);
+    return OK;
+}
+
+static uint64_t echoed(void *context, raft_id id)
+{
+    const struct site *site = context;
+    return read_echo_round(&site->heard[id - 1], site->node->raft->current_term);
+}
+
+static void send_round(void *context, const struct raft_server *server, uint64_t round)
+{
+    const struct site *site = context;
+    const struct raft_message message = {
+        .type = RAFT_IO_APPEND_ENTRIES,
+        .append_entries = {.term = site->node->raft->current_term},
+    };
+    (void)round; /* Every message carries it. */
+    world_post(site->node, (unsigned)server->id - 1, &message);
+}
+
+static void turn_reads(struct site *site)
+{
+    const struct raft *raft = site->node->raft;
+    const struct reads_world world = {
+        .raft = raft,
+        .leads = raft_state(site->node->raft) == RAFT_LEADER,
+        .ready = guard_is_ready(site->node->guard),
+        .now_ms = site->node->world->now_ms,
+        .echoed = echoed,
+        .send = send_round,
+        .context = site,
+    };
+    reads_turn(&site->reads, &world);
+}
+
+uint64_t site_round(struct sim_node *from, const struct raft_message *message)
+{
+    const struct site *site = &from->world->whole->sites[from->number];
+    if (message->type == RAFT_IO_APPEND_ENTRIES) {
+        return site->reads.round;
+    }
+    return message->type == RAFT_IO_APPEND_ENTRIES_RESULT
+               ? read_echo_round(&site->echo, message->append_entries_result.term)
+               : 0;
+}
+
+void site_heard(struct sim_node *to, const struct flight *flight)
+{
+    struct site *site = &to->world->whole->sites[to->number];
+    const struct raft_message *message = &flight->message;
+    if (message->type == RAFT_IO_APPEND_ENTRIES &&
+        message->append_entries.term >= to->raft->current_term) {
+        read_echo_note(&site->echo, message->append_entries.term, flight->round);
+    } else if (message->type == RAFT_IO_APPEND_ENTRIES_RESULT &&
+               raft_state(to->raft) == RAFT_LEADER &&
+               message->append_entries_result.term == to->raft->current_term) {
+        read_echo_note(&site->heard[flight->from], to->raft->current_term, flight->round);
+    }
+}
+
 /* ---- What the workers ask ---- */
 
 static struct status ops_propose(void *context, const struct command *command, cloud_proposed done,
@@ -245,6 +314,10 @@ void site_open(struct sim_node *node)
     site->applied = false;
     site->look = false;
     site->answer_count = 0;
+    site->reads = (struct reads){0};
+    site->echo = (struct read_echo){0};
+    memset(site->heard, 0, sizeof site->heard);
+    reads_open(&site->reads);
     if (failed(cloud_create(&context, &site->cloud))) {
         abort();
     }
@@ -343,6 +416,7 @@ void site_turn(struct sim_node *node)
     if (site->cloud == NULL) {
         return;
     }
+    turn_reads(site);
     deliver_answers(site);
     tell_event(site);
     if (site->applied) {
@@ -417,6 +491,7 @@ void whole_start(struct world *world)
     tick(world, 0);
     operator_start(world);
     feed_start(world);
+    register_start(world);
 }
 
 void whole_heal(struct world *world)
