@@ -3,6 +3,7 @@
  *
  *     node.c        open, close, the turn of the loop, events, failure
  *     node_io.c     libraft's raft_io below the guard: log, peers, clock
+ *     log_io.c      its part of the disk, which the simulation runs too
  *     propose.c     proposals become entries; entries reach the machine
  *     read.c        linearizable reads: read_rounds.h on this node
  *     membership.c  who takes part, and handing over

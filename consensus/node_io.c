@@ -1,17 +1,16 @@
 /*
- * libraft's raft_io below the guard: the write-ahead log, the peers and the clock.
+ * libraft's raft_io below the guard: the write-ahead log (through log_io.h), the peers and the clock.
  *
  * What libraft must not learn at once is told from the loop: answers of the log and the peers come
  * from there by themselves, a stored snapshot is handed over in the next turn.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/fault.h"
 #include "base/random.h"
+#include "log_io.h"
 #include "node.h"
 
 #define LEADER_SILENT_TIMEOUTS 3U /* Election time-outs until it is none any more. */
@@ -25,15 +24,6 @@ struct snapshot_get {
 static struct consensus *node_of(struct raft_io *io)
 {
     return io->impl;
-}
-
-/* A failure as libraft's code; its text goes where libraft looks for it. */
-static int io_failed(struct raft_io *io, struct status status)
-{
-    if (failed(status)) {
-        (void)snprintf(io->errmsg, sizeof io->errmsg, "%s", status.message);
-    }
-    return node_code_of(status);
 }
 
 /* ---- Start and stop ---- */
@@ -59,15 +49,9 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     if (failed(status)) {
         wal_loaded_release(&loaded);
         node_fail(node, status);
-        return io_failed(io, status);
+        return log_io_code(io, status);
     }
-    *term = loaded.term;
-    *voted_for = loaded.voted_for;
-    *snapshot = loaded.snapshot;
-    *start_index = loaded.start_index;
-    *entries = loaded.entries;
-    *count = loaded.entry_count;
-    return 0;
+    return log_io_load(&loaded, term, voted_for, snapshot, start_index, entries, count);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -90,7 +74,7 @@ static int io_start(struct raft_io *io, unsigned period_ms, raft_io_tick_cb tick
 
 static int io_bootstrap(struct raft_io *io, const struct raft_configuration *configuration)
 {
-    return io_failed(io, wal_bootstrap(node_of(io)->wal, configuration));
+    return log_io_code(io, wal_bootstrap(node_of(io)->wal, configuration));
 }
 
 static int io_recover(struct raft_io *io, const struct raft_configuration *configuration)
@@ -146,65 +130,25 @@ static void io_close(struct raft_io *io, raft_io_close_cb callback)
 
 static int io_set_term(struct raft_io *io, raft_term term)
 {
-    return io_failed(io, wal_set_term(node_of(io)->wal, term));
+    return log_io_set_term(node_of(io)->wal, io, term);
 }
 
 static int io_set_vote(struct raft_io *io, raft_id id)
 {
-    return io_failed(io, wal_set_vote(node_of(io)->wal, id));
-}
-
-struct append {
-    struct wal_request request;
-    struct raft_io_append *original;
-    raft_io_append_cb callback;
-};
-
-static void append_on_done(struct wal_request *request, struct status status)
-{
-    struct append *append = request->context;
-    struct raft_io_append *original = append->original;
-    raft_io_append_cb callback = append->callback;
-    free(append);
-    callback(original, node_code_of(status));
+    return log_io_set_vote(node_of(io)->wal, io, id);
 }
 
 static int io_append(struct raft_io *io, struct raft_io_append *request,
                      const struct raft_entry entries[], unsigned count, raft_io_append_cb callback)
 {
-    struct append *append = fault_fires(FAULT_NODE_APPEND) ? NULL : calloc(1, sizeof *append);
-    if (append == NULL) {
-        return RAFT_NOMEM;
-    }
-    append->request.context = append;
-    append->original = request;
-    append->callback = callback;
-    int code = io_failed(
-        io, wal_append(node_of(io)->wal, &append->request, entries, count, append_on_done));
-    if (code != 0) {
-        free(append);
-    }
-    return code;
+    const struct log_io_append append = {
+        .request = request, .entries = entries, .count = count, .callback = callback};
+    return log_io_append(node_of(io)->wal, io, &append);
 }
 
 static int io_truncate(struct raft_io *io, raft_index index)
 {
-    return io_failed(io, wal_truncate(node_of(io)->wal, index));
-}
-
-struct put {
-    struct wal_request request;
-    struct raft_io_snapshot_put *original;
-    raft_io_snapshot_put_cb callback;
-};
-
-static void put_on_done(struct wal_request *request, struct status status)
-{
-    struct put *put = request->context;
-    struct raft_io_snapshot_put *original = put->original;
-    raft_io_snapshot_put_cb callback = put->callback;
-    free(put);
-    callback(original, node_code_of(status));
+    return log_io_truncate(node_of(io)->wal, io, index);
 }
 
 static int io_snapshot_put(struct raft_io *io, unsigned trailing,
@@ -212,22 +156,12 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing,
                            const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb callback)
 {
     struct consensus *node = node_of(io);
-    struct put *put = fault_fires(FAULT_NODE_SNAPSHOT_PUT) ? NULL : calloc(1, sizeof *put);
-    if (put == NULL) {
-        return RAFT_NOMEM;
-    }
-    put->request.context = put;
-    put->original = request;
-    put->callback = callback;
+    const struct log_io_put put = {
+        .request = request, .snapshot = snapshot, .trailing = trailing, .callback = callback};
     if (trailing == 0) {
         node->restore_index = snapshot->index;
     }
-    int code =
-        io_failed(io, wal_snapshot_put(node->wal, &put->request, snapshot, trailing, put_on_done));
-    if (code != 0) {
-        free(put);
-    }
-    return code;
+    return log_io_snapshot_put(node->wal, io, &put);
 }
 
 static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *request,
@@ -247,10 +181,8 @@ void node_io_turn(struct consensus *node)
 {
     while (node->gets != NULL && !node->raft_closing) {
         struct snapshot_get *get = node->gets;
-        struct raft_snapshot *snapshot = NULL;
         node->gets = get->next;
-        int code = node_code_of(wal_snapshot_get(node->wal, &snapshot));
-        get->callback(get->request, snapshot, code);
+        log_io_snapshot_get(node->wal, get->request, get->callback);
         free(get);
         guard_poll(node->guard);
     }
@@ -334,16 +266,6 @@ static void note_result(struct consensus *node, const struct raft_wire_message *
     }
 }
 
-/* Would the log take these entries? libraft takes a refused append for a broken disk. */
-static bool has_room(struct consensus *node, const struct raft_append_entries *message)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < message->n_entries; i++) {
-        size += message->entries[i].buf.len;
-    }
-    return message->n_entries == 0 || !failed(wal_can_append(node->wal, size, message->n_entries));
-}
-
 void node_io_pass(struct consensus *node, struct raft_wire_message *message)
 {
     node->recv(&node->io, &message->raft);
@@ -358,7 +280,7 @@ static void on_message(void *context, struct raft_wire_message *message)
     }
     switch (message->raft.type) {
     case RAFT_IO_APPEND_ENTRIES:
-        if (!has_room(node, &message->raft.append_entries)) {
+        if (!log_io_has_room(node->wal, &message->raft.append_entries)) {
             raft_wire_release(message);
             return;
         }

@@ -166,7 +166,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 /* What a child leaves behind for its parent. */
 struct result {
     size_t acknowledged;
-    size_t snapshots_installed;
+    uint64_t troubles[TROUBLE_COUNT];
+    uint64_t steps;
     size_t images_installed;
     size_t skipped;
     size_t records;
@@ -188,7 +189,9 @@ static _Noreturn void run_child(const struct soak *soak, uint64_t seed, struct r
     (void)alarm(SEED_TIMEOUT_S);
     enum verdict verdict = sim_run(world, &soak->sim, seed);
     result->acknowledged = world->acknowledged_count;
-    result->snapshots_installed = world->snapshots_installed;
+    trouble_sum(world);
+    memcpy(result->troubles, world->troubles, sizeof result->troubles);
+    result->steps = world->steps;
     result->images_installed = world->images_installed;
     result->skipped = world->skipped_count;
     result->records = world->records_checked;
@@ -247,11 +250,40 @@ static enum verdict run_seed(const struct soak *soak, uint64_t seed, struct resu
     return verdict;
 }
 
-static void print_whole(const size_t counts[WHOLE_COUNT_COUNT], uint64_t simulated_ms)
+static void add(struct result *sum, const struct result *one)
 {
-    (void)printf("whole: %.1f simulated hours", (double)simulated_ms / 3600000);
+    sum->acknowledged += one->acknowledged;
+    sum->steps += one->steps;
+    sum->simulated_ms += one->simulated_ms;
+    sum->images_installed += one->images_installed;
+    sum->skipped += one->skipped;
+    sum->records += one->records;
+    for (int i = 0; i < TROUBLE_COUNT; i++) {
+        sum->troubles[i] += one->troubles[i];
+    }
     for (int i = 0; i < WHOLE_COUNT_COUNT; i++) {
-        (void)printf(", %zu %s", counts[i], whole_count_name((enum whole_count)i));
+        sum->whole[i] += one->whole[i];
+    }
+}
+
+static void print_sum(const struct soak *soak, const struct result *sum)
+{
+    (void)printf("; %zu proposals acknowledged\n", sum->acknowledged);
+    if (soak->sim.real_store) {
+        (void)printf("stores: %zu images installed, %zu entries known already, %zu acknowledged "
+                     "records found once\n",
+                     sum->images_installed, sum->skipped, sum->records);
+    }
+    for (int i = 0; i < WHOLE_COUNT_COUNT && soak->sim.whole; i++) {
+        (void)printf("%s %zu %s%s", i == 0 ? "whole:" : ",", sum->whole[i],
+                     whole_count_name((enum whole_count)i),
+                     i == WHOLE_COUNT_COUNT - 1 ? "\n" : "");
+    }
+    (void)printf("%" PRIu64 " steps, %.1f simulated hours:", sum->steps,
+                 (double)sum->simulated_ms / 3600000.0);
+    for (int i = 0; i < TROUBLE_COUNT; i++) {
+        (void)printf("%s %" PRIu64 " %s", i == 0 ? "" : ",", sum->troubles[i],
+                     trouble_name((enum trouble)i));
     }
     (void)printf("\n");
 }
@@ -260,26 +292,12 @@ static int run_all(const struct soak *soak, struct result *result)
 {
     uint64_t counts[VERDICT_COUNT] = {0};
     uint64_t wrong = 0;
-    size_t acknowledged = 0;
-    size_t installed = 0;
-    size_t images = 0;
-    size_t skipped = 0;
-    size_t records = 0;
-    size_t whole[WHOLE_COUNT_COUNT] = {0};
-    uint64_t simulated_ms = 0;
+    struct result sum = {0};
     uint64_t seed = soak->first;
     for (; seed <= soak->last; seed++) {
         enum verdict verdict = run_seed(soak, seed, result);
         counts[verdict]++;
-        acknowledged += result->acknowledged;
-        installed += result->snapshots_installed;
-        images += result->images_installed;
-        skipped += result->skipped;
-        records += result->records;
-        simulated_ms += result->simulated_ms;
-        for (int i = 0; i < WHOLE_COUNT_COUNT; i++) {
-            whole[i] += result->whole[i];
-        }
+        add(&sum, result);
         bool counted = soak->only_divergence ? verdict >= VERDICT_LOST : verdict != VERDICT_GOOD;
         if (!counted) {
             continue;
@@ -296,16 +314,7 @@ static int run_all(const struct soak *soak, struct result *result)
     for (int i = 0; i < VERDICT_COUNT; i++) {
         (void)printf(" %s %" PRIu64, verdict_name((enum verdict)i), counts[i]);
     }
-    (void)printf("; %zu proposals acknowledged, %zu snapshots installed\n", acknowledged,
-                 installed);
-    if (soak->sim.real_store) {
-        (void)printf("stores: %zu images installed, %zu entries known already, %zu acknowledged "
-                     "records found once\n",
-                     images, skipped, records);
-    }
-    if (soak->sim.whole) {
-        print_whole(whole, simulated_ms);
-    }
+    print_sum(soak, &sum);
     return wrong == 0 ? 0 : 1;
 }
 

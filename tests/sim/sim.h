@@ -2,14 +2,14 @@
  * A cluster in one process, by seed: guarded rafts over a simulated network, clock and disk.
  *
  * Everything random comes from the seed, everything timed from the event queue, so a run repeats
- * exactly. A crash forgets a node's memory and keeps what its disk had finished, plus a part of
- * what was under way.
+ * exactly. A crash forgets a node's memory; a power failure also what its disk had not synced.
  *
  *     muster_sim.c   options, one child process a seed, the balance
  *     sim_run.c     the schedule of faults, healing, and the last checks
- *     sim_node.c    one node: raft_io, state machine, start and crash
+ *     sim_trouble.c what befalls disks and clocks, and the count of all that happened
+ *     sim_node.c    one node: state machine, start and crash
+ *     sim_io.c      its raft_io: the real write-ahead log over a simulated disk
  *     sim_machine.c its state machine: the real store, or a digest
- *     sim_raft_disk.c   its disk: what survives
  *     sim_world.c   events, randomness, the network
  *     sim_check.c   what must hold
  *     whole.h       the rest of a node, and the cloud: with --whole
@@ -25,12 +25,15 @@
 #include <stdint.h>
 
 #include "guard.h"
+#include "sim_disk.h"
 
 #define SIM_NODES_MAX 7U
 #define SIM_INDEX_MAX 20000U
 #define SIM_PROPOSALS_MAX 20000U
 #define SIM_COMMANDS_MAX 4U /* Of the store, in one entry. */
 #define SIM_PATH_SIZE 128U
+
+#define SIM_SEGMENT_SIZE_STORE (128U << 10U)
 
 /* Bytes of entries the network takes in one message: some dozens of either machine's. */
 #define SIM_MESSAGE_SIZE_DIGEST 1024U
@@ -74,55 +77,35 @@ struct sim_options {
     unsigned steps;
 };
 
-struct sim_entry {
-    raft_term term;
-    unsigned short type;
-    size_t size;
-    void *data;
-};
-
-struct sim_image {    /* A snapshot on disk. */
-    raft_index index; /* 0: none. */
-    raft_term term;
-    raft_index configuration_index;
-    struct raft_buffer configuration; /* libraft's format. */
-    raft_index applied; /* Of the last command in it: barriers and changes come after. */
-    uint64_t digest;
-};
-
-enum disk_kind { DISK_APPEND, DISK_TRUNCATE, DISK_PUT };
-
-struct disk_op {
-    enum disk_kind kind;
-    bool fails; /* Injected. */
-    struct raft_io_append *append;
-    raft_io_append_cb append_done;
-    struct raft_io_snapshot_put *put;
-    raft_io_snapshot_put_cb put_done;
-    struct sim_entry *entries;
-    unsigned count;
-    raft_index index;
-    unsigned trailing;
-    bool replaces; /* An installed snapshot: the log is cut whole. */
-    struct sim_image image;
-};
-
-struct sim_disk { /* Survives a crash. */
-    raft_term term;
-    raft_id voted_for;
-    struct sim_entry *entries;
-    size_t count;
-    raft_index start; /* Index of entries[0]. */
-    struct sim_image image;
-    uint64_t free_at_ms; /* It does one thing after the other. */
-    unsigned slow_ms;    /* The longest that one thing takes. */
-    bool fails_next;     /* The next append fails ... */
-    bool poisoned;       /* ... and all that is written after it, until the next start. */
+/* What a run did to its nodes; counted. */
+enum trouble {
+    TROUBLE_PARTITION, /* Both ways; a node cut off from all others is one. */
+    TROUBLE_ONE_WAY,
+    TROUBLE_LOSS,
+    TROUBLE_DUPLICATE,
+    TROUBLE_REORDER,
+    TROUBLE_PAUSE,
+    TROUBLE_STOP,  /* Orderly. */
+    TROUBLE_CRASH, /* kill -9: what the system has of the files stays. */
+    TROUBLE_POWER, /* What was not synced may be lost. */
+    TROUBLE_TORN,
+    TROUBLE_UNSYNCED,
+    TROUBLE_DISK_ERROR,
+    TROUBLE_DISK_FULL,
+    TROUBLE_STALL,
+    TROUBLE_ROT,
+    TROUBLE_CLOCK_RATE,
+    TROUBLE_CLOCK_JUMP,
+    TROUBLE_CHANGE,
+    TROUBLE_TRANSFER,
+    TROUBLE_INSTALL,
+    TROUBLE_COUNT,
 };
 
 struct command;
 struct store;
 struct whole;
+struct wal;
 struct world;
 
 struct sim_look { /* What a trace has told of a node; compared whole, so no padding. */
@@ -148,7 +131,16 @@ struct sim_node {
     raft_io_tick_cb tick;
     raft_io_recv_cb recv;
     unsigned tick_ms;
-    struct sim_disk disk;
+    struct sim_disk disk; /* Survives a crash. */
+    struct wal *wal;      /* Over it; NULL while it is down. */
+    unsigned slow_ms;     /* The longest that a write takes. */
+    bool begun;           /* Its log has its first entry. */
+    bool write_due;
+    bool answer_due;
+    uint64_t clock_ms;      /* What its clock said ... */
+    uint64_t clock_from_ms; /* ... at this time; it goes on from there ... */
+    unsigned clock_percent; /* ... at this rate. */
+    int64_t wall_offset_ms; /* Of the clock that stamps commands. */
     struct store *store; /* NULL while it is down, or a digest is the machine. */
     raft_index applied;  /* The last command that libraft, in this life, told us of. */
     uint64_t digest;     /* After it; of a store, after the last command that was not skipped. */
@@ -158,9 +150,9 @@ struct sim_node {
 enum event_kind {
     EVENT_TICK,
     EVENT_DISK,
+    EVENT_ANSWER,
     EVENT_DELIVER,
     EVENT_SENT,
-    EVENT_WORK,
     EVENT_SNAPSHOT_GET,
     EVENT_FATAL,
     EVENT_SITE,    /* Of a node's workers; struct whole_event. */
@@ -209,12 +201,16 @@ struct temper { /* What kind of weather this seed has. */
     unsigned snapshot_trailing;
     unsigned voters; /* At the start; the others are standby. */
     bool disk_fails;
+    bool disk_fills;
+    bool clocks_stray;
     bool hunts_leader; /* Faults prefer the leader. */
 };
 
 struct world {
     struct sim_options options;
     struct temper temper;
+    uint64_t seed;
+    bool healed;
     uint64_t random;
     uint64_t machine_random; /* Of its own, so that both machines see the same weather. */
     bool trims;              /* Records may be dropped from the store. */
@@ -237,7 +233,8 @@ struct world {
     struct sim_proposal proposals[SIM_PROPOSALS_MAX];
     size_t proposal_count;
     size_t acknowledged_count;
-    size_t snapshots_installed;
+    uint64_t troubles[TROUBLE_COUNT];
+    uint64_t steps; /* Events that a node was told of. */
     size_t images_installed;
     size_t skipped_count;   /* Entries that a store had already. */
     size_t records_checked; /* Found at the end, once each. */
@@ -261,19 +258,32 @@ void world_post(struct sim_node *from, unsigned to, const struct raft_message *m
 void world_deliver(struct sim_node *to, struct flight *flight);
 void world_sent(struct sim_node *from, void *payload);
 
-/* sim_raft_disk.c */
-void disk_submit(struct sim_node *node, struct disk_op *op);
-void disk_finish(struct sim_node *node, struct disk_op *op);
-void disk_crash(struct sim_node *node, struct disk_op **ops, size_t count);
-int disk_load(struct sim_node *node, raft_term *term, raft_id *voted_for,
-              struct raft_snapshot **snapshot, raft_index *start_index,
-              struct raft_entry *entries[], size_t *count);
-struct raft_snapshot *disk_snapshot(const struct sim_node *node);
+/* sim_io.c */
+void io_assemble(struct sim_node *node);
+struct status io_open(struct sim_node *node); /* The log; it is read whole. */
+void io_write(struct sim_node *node);
+void io_answer(struct sim_node *node);
+void io_snapshot_give(struct sim_node *node, void *payload);
+bool io_takes(struct sim_node *node, const struct raft_message *message); /* Is there room? */
+
+/* sim_trouble.c */
+const char *trouble_name(enum trouble trouble);
+void trouble_open(struct sim_node *node, uint64_t seed); /* Its disk and clock. */
+void trouble_disk(struct world *world);
+void trouble_clock(struct world *world);
+void trouble_crash(struct sim_node *node); /* Now, or in the middle of a later write. */
+void trouble_heal(struct sim_node *node);
+void trouble_sum(struct world *world); /* Add up what the disks counted. */
+uint64_t trouble_clock_ms(const struct sim_node *node);
+uint64_t trouble_wall_ms(const struct sim_node *node); /* Milliseconds, never 0. */
 
 /* sim_node.c */
 void node_start(struct sim_node *node);
-void node_crash(struct sim_node *node);
+void node_kill(struct sim_node *node);       /* As kill -9 does. */
+void node_lose_power(struct sim_node *node); /* And the disk what it had not synced. */
+void node_stop(struct sim_node *node);       /* In good order. */
 void node_event(struct sim_node *node, const struct event *event);
+void node_check_power(struct sim_node *node); /* It ends if its disk has gone. */
 void node_propose(struct sim_node *node, unsigned count);
 bool node_leads(const struct sim_node *node);
 

@@ -134,7 +134,7 @@ static void encode(struct sim_node *node, struct sim_proposal *proposal, struct 
     for (unsigned i = 0; i < head.count; i++) {
         struct command command = next_command(node, proposal, i);
         size_t before = out->size;
-        command.stamp.at_ms = node->world->now_ms + 1;
+        command.stamp.at_ms = trouble_wall_ms(node);
         command.stamp.actor = slice_of("uid 0");
         command.stamp.origin = slice_of("local");
         must(command_encode(&command, out), "encode a command");

@@ -45,7 +45,7 @@ static void act_crash(struct world *world)
 {
     struct sim_node *node = &world->nodes[victim(world)];
     if (node->alive) {
-        node_crash(node);
+        trouble_crash(node);
     }
 }
 
@@ -66,6 +66,7 @@ static void act_cut(struct world *world)
     }
     world->cut[from][to] = true;
     world->cut[to][from] = world->cut[to][from] || world_chance(world, 50);
+    world->troubles[world->cut[to][from] ? TROUBLE_PARTITION : TROUBLE_ONE_WAY]++;
     world_say(world, "cut %u to %u%s", from, to, world->cut[to][from] ? ", both ways" : "");
 }
 
@@ -80,6 +81,7 @@ static void act_mend(struct world *world)
 static void act_isolate(struct world *world)
 {
     unsigned number = victim(world);
+    world->troubles[TROUBLE_PARTITION]++;
     world_say(world, "isolate %u", number);
     for (unsigned i = 0; i < world->options.node_count; i++) {
         world->cut[number][i] = i != number;
@@ -98,6 +100,7 @@ static void act_pause(struct world *world)
     if (world->nodes[number].paused) {
         world_unpause(world, number);
     } else if (world->nodes[number].alive) {
+        world->troubles[TROUBLE_PAUSE]++;
         world_say(world, "pause %u", number);
         world->nodes[number].paused = true;
     }
@@ -108,13 +111,6 @@ static void act_unpause_all(struct world *world)
     for (unsigned i = 0; i < world->options.node_count; i++) {
         world_unpause(world, i);
     }
-}
-
-static void act_disk(struct world *world)
-{
-    struct sim_disk *disk = &world->nodes[any_node(world)].disk;
-    disk->slow_ms = world_chance(world, 33) ? 150 : 5;
-    disk->fails_next = world->temper.disk_fails && world_chance(world, 50);
 }
 
 static void transfer_on_done(struct raft_transfer *request)
@@ -134,6 +130,7 @@ static void act_transfer(struct world *world)
         free(request);
         return;
     }
+    world->troubles[TROUBLE_TRANSFER]++;
     world_say(world, "node %u hands over", node->number);
     if (node->guard != NULL) {
         guard_poll(node->guard);
@@ -188,6 +185,8 @@ static void act_change(struct world *world)
         }
         if (change(node, request) != 0) {
             free(request);
+        } else {
+            world->troubles[TROUBLE_CHANGE]++;
         }
         if (node->guard != NULL) {
             guard_poll(node->guard);
@@ -223,11 +222,11 @@ static const struct act {
 } acts[] = {
     {50, act_propose_rarely}, {6, act_cut},         {9, act_mend},
     {3, act_isolate},         {4, act_mend_all},    {10, act_restart},
-    {3, act_pause},           {2, act_unpause_all}, {3, act_disk},
-    {2, act_transfer},        {2, act_rumour},
+    {3, act_pause},           {2, act_unpause_all}, {4, trouble_disk},
+    {2, act_transfer},        {2, trouble_clock},   {2, act_rumour},
 };
 
-static void act(struct world *world)
+static void draw_act(struct world *world)
 {
     unsigned total = world->temper.crash_weight + (world->options.members ? 6 : 0);
     for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
@@ -248,6 +247,14 @@ static void act(struct world *world)
     }
 }
 
+static void act(struct world *world)
+{
+    draw_act(world);
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        node_check_power(&world->nodes[i]);
+    }
+}
+
 static void draw_temper(struct world *world)
 {
     bool wild = world_chance(world, 40); /* A network that TCP would not be. */
@@ -260,6 +267,8 @@ static void draw_temper(struct world *world)
         .snapshot_threshold = world_between(world, 15, 120),
         .snapshot_trailing = world_between(world, 1, 30),
         .disk_fails = world_chance(world, 20),
+        .disk_fills = world_chance(world, 20),
+        .clocks_stray = world_chance(world, 30),
         .voters = world->options.members ? world_between(world, 1, world->options.node_count)
                                          : world->options.node_count,
         .hunts_leader = world_chance(world, 40),
@@ -274,13 +283,13 @@ static void heal(struct world *world)
     world->temper.loss_percent = 0;
     world->temper.duplicate_percent = 0;
     world->temper.reorder_percent = 0;
+    world->healed = true;
     for (unsigned i = 0; i < world->options.node_count; i++) {
-        world->nodes[i].disk.slow_ms = 5;
-        world->nodes[i].disk.fails_next = false;
+        trouble_heal(&world->nodes[i]);
     }
 }
 
-/* Let time pass, with whoever is down started again: a poisoned disk may show after healing. */
+/* Let time pass, with whoever is down started again: a poisoned log may show after healing. */
 static void run_healed(struct world *world, unsigned time_ms)
 {
     for (unsigned i = 0; i < world->options.node_count; i++) {
@@ -391,6 +400,7 @@ static void settle(struct world *world)
 enum verdict sim_run(struct world *world, const struct sim_options *options, uint64_t seed)
 {
     world->options = *options;
+    world->seed = seed;
     world->random = seed;
     world->machine_random = seed * UINT64_C(0x9E3779B97F4A7C15) | 1U; /* Not 0. */
     world->trims = seed % 2 == 0;
@@ -402,7 +412,8 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
         node->number = i;
         node->id = i + 1;
         (void)snprintf(node->address, sizeof node->address, "%u", i + 1);
-        node->disk.slow_ms = world_chance(world, 25) ? 80 : 8;
+        node->slow_ms = world_chance(world, 25) ? 80 : 8;
+        trouble_open(node, seed);
     }
     for (unsigned i = 0; i < options->node_count; i++) {
         node_start(&world->nodes[i]);

@@ -125,6 +125,7 @@ static void run(struct world *world, const struct event *event)
         world->stalled[world->stalled_count++] = *event;
         return;
     }
+    world->steps++;
     node_event(node, event);
 }
 
@@ -230,12 +231,18 @@ static void fly(struct sim_node *from, unsigned to, const struct raft_message *m
 {
     struct world *world = from->world;
     const struct temper *temper = &world->temper;
-    if (world->cut[from->number][to] || world_chance(world, temper->loss_percent)) {
+    if (world->cut[from->number][to]) {
+        return;
+    }
+    if (world_chance(world, temper->loss_percent)) {
+        world->troubles[TROUBLE_LOSS]++;
         return;
     }
     uint64_t at_ms = world->now_ms + world_between(world, 1, temper->latency_max_ms);
     uint64_t *last_ms = &world->delivered_ms[from->number][to];
-    if (at_ms < *last_ms && !world_chance(world, temper->reorder_percent)) {
+    if (at_ms < *last_ms && world_chance(world, temper->reorder_percent)) {
+        world->troubles[TROUBLE_REORDER]++;
+    } else if (at_ms < *last_ms) {
         at_ms = *last_ms;
     }
     *last_ms = at_ms > *last_ms ? at_ms : *last_ms;
@@ -274,6 +281,7 @@ int world_send(struct sim_node *from, struct raft_io_send *request,
     if (sent->status == 0) {
         fly(from, to, message);
         if (world_chance(world, world->temper.duplicate_percent)) {
+            world->troubles[TROUBLE_DUPLICATE]++;
             fly(from, to, message);
         }
     }
@@ -294,7 +302,7 @@ void world_deliver(struct sim_node *to, struct flight *flight)
 {
     struct world *world = to->world;
     struct sim_node *from = &world->nodes[flight->from];
-    bool is_lost = world->cut[flight->from][to->number];
+    bool is_lost = world->cut[flight->from][to->number] || !io_takes(to, &flight->message);
     if (!is_lost && flight->message.type == RAFT_IO_INSTALL_SNAPSHOT) {
         is_lost = !machine_fetch(to, from, &flight->message.install_snapshot);
     }

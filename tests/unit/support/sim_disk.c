@@ -42,6 +42,21 @@ static bool power_fails(struct sim_disk *sim)
     return sim->dead;
 }
 
+/* Count one call; true if it is the one that fails. */
+static bool errs(struct sim_disk *sim)
+{
+    if (sim->error_after < 0 || sim->error_after-- > 0) {
+        return false;
+    }
+    sim->errors++;
+    return true;
+}
+
+static struct status error(const char *action)
+{
+    return fail(STATUS_IO, "%s: Input/output error", action);
+}
+
 static struct sim_name *find(struct sim_name *names, const char *name)
 {
     for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
@@ -159,6 +174,9 @@ static struct status sim_open(void *context, const char *name, bool make, int *o
     if (failed(status)) {
         return status;
     }
+    if (errs(sim)) {
+        return error("open");
+    }
     if (found != NULL) {
         *out = found->file;
     } else {
@@ -202,17 +220,27 @@ static void grow(struct sim_file *file, size_t size)
     file->live_size = size;
 }
 
+uint64_t sim_disk_used(const struct sim_disk *sim)
+{
+    uint64_t used = 0;
+    for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
+        used += sim->files[i].used ? sim->files[i].live_size : 0;
+    }
+    return used;
+}
+
 static struct status sim_allocate(void *context, int file, uint64_t size)
 {
     struct sim_disk *sim = context;
     if (power_fails(sim)) {
         return power(sim);
     }
-    uint64_t used = 0;
-    for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
-        used += sim->files[i].used && (int)i != file ? sim->files[i].live_size : 0;
+    if (errs(sim)) {
+        return error("allocate");
     }
+    uint64_t used = sim_disk_used(sim) - sim->files[file].live_size;
     if (sim->capacity > 0 && used + size > sim->capacity) {
+        sim->full_count++;
         return fail(STATUS_FULL, "allocate: no space left");
     }
     grow(&sim->files[file], size);
@@ -225,6 +253,9 @@ static struct status sim_read(void *context, int file, void *out, size_t size, u
     const struct sim_file *from = &sim->files[file];
     if (sim->dead) {
         return power(sim);
+    }
+    if (errs(sim)) {
+        return error("read");
     }
     if (offset + size > from->live_size) {
         return fail(STATUS_CORRUPT, "the file ends at %zu", from->live_size);
@@ -244,6 +275,8 @@ static struct status sim_write(void *context, int file, struct iovec *parts, int
         return power(sim);
     }
     bool fails = power_fails(sim);
+    bool is_bad = !fails && errs(sim);
+    count = is_bad ? (int)sim_disk_random(sim, (uint64_t)count + 1) : count;
     for (int i = 0; i < count; i++) {
         size_t size = parts[i].iov_len;
         grow(to, offset + size);
@@ -257,10 +290,10 @@ static struct status sim_write(void *context, int file, struct iovec *parts, int
         offset += size;
     }
     /* When the power fails in the call, the crash decides which sectors are there. */
-    return fails ? power(sim) : OK;
+    return fails ? power(sim) : is_bad ? error("write") : OK;
 }
 
-/* Copy what `keep` says of the dirty sectors, and the size. */
+/* Copy dirty sectors, and the size: all, or what chance says. */
 static void settle(struct sim_disk *sim, struct sim_file *file, bool all)
 {
     if (all || sim_disk_random(sim, 2) == 0) {
@@ -274,13 +307,23 @@ static void settle(struct sim_disk *sim, struct sim_file *file, bool all)
     }
     /* Some crashes come before the device has written anything, some after it wrote all. */
     uint64_t of_four = all ? 4 : sim_disk_random(sim, 5);
+    size_t kept = 0;
+    size_t lost = 0;
     for (size_t i = 0; i < sectors(file->live_size); i++) {
-        if (file->dirty[i] && (i + 1) * SECTOR_SIZE <= sectors(file->durable_size) * SECTOR_SIZE &&
-            sim_disk_random(sim, 4) < of_four) {
-            memcpy(file->durable + i * SECTOR_SIZE, file->live + i * SECTOR_SIZE, SECTOR_SIZE);
+        if (!file->dirty[i]) {
+            continue;
         }
         file->dirty[i] = false;
+        if ((i + 1) * SECTOR_SIZE <= sectors(file->durable_size) * SECTOR_SIZE &&
+            (all || sim_disk_random(sim, 4) < of_four)) {
+            memcpy(file->durable + i * SECTOR_SIZE, file->live + i * SECTOR_SIZE, SECTOR_SIZE);
+            kept++;
+        } else {
+            lost++;
+        }
     }
+    sim->lost_count += lost > 0;
+    sim->torn_count += lost > 0 && kept > 0;
 }
 
 static struct status sim_sync(void *context, int file)
@@ -288,6 +331,10 @@ static struct status sim_sync(void *context, int file)
     struct sim_disk *sim = context;
     if (power_fails(sim)) {
         return power(sim);
+    }
+    if (errs(sim)) {
+        settle(sim, &sim->files[file], false);
+        return error("sync");
     }
     sim->syncs++;
     if (!sim->ignores_sync) {
@@ -306,6 +353,9 @@ static struct status sim_rename(void *context, const char *from, const char *to)
     if (found == NULL) {
         return fail(STATUS_NOT_FOUND, "rename %s", from);
     }
+    if (errs(sim)) {
+        return error("rename");
+    }
     return change(sim, SIM_RENAME, from, to, found->file);
 }
 
@@ -319,6 +369,9 @@ static struct status sim_unlink(void *context, const char *name)
     if (found == NULL) {
         return fail(STATUS_NOT_FOUND, "remove %s", name);
     }
+    if (errs(sim)) {
+        return error("remove");
+    }
     return change(sim, SIM_UNLINK, name, "", found->file);
 }
 
@@ -327,6 +380,9 @@ static struct status sim_sync_directory(void *context)
     struct sim_disk *sim = context;
     if (power_fails(sim)) {
         return power(sim);
+    }
+    if (errs(sim)) {
+        return error("sync directory");
     }
     if (!sim->ignores_sync) {
         memcpy(sim->durable, sim->live, sizeof sim->durable);
@@ -363,6 +419,61 @@ void sim_disk_crash(struct sim_disk *sim)
     }
     sim->dead = false;
     sim->operations_left = -1;
+    sim->error_after = -1;
+}
+
+bool sim_disk_flip(struct sim_disk *sim, const char *suffix)
+{
+    struct sim_file *found[SIM_DISK_FILES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
+        const struct sim_name *name = &sim->durable[i];
+        size_t size = name->file < 0 ? 0 : strlen(name->name);
+        if (size > strlen(suffix) && strcmp(name->name + size - strlen(suffix), suffix) == 0 &&
+            sim->files[name->file].durable_size > 0) {
+            found[count++] = &sim->files[name->file];
+        }
+    }
+    if (count == 0) {
+        return false;
+    }
+    struct sim_file *file = found[sim_disk_random(sim, count)];
+    uint64_t at = sim_disk_random(sim, file->durable_size);
+    uint8_t bit = (uint8_t)(1U << sim_disk_random(sim, 8));
+    file->durable[at] ^= bit;
+    if (at < file->live_size) {
+        file->live[at] ^= bit;
+    }
+    return true;
+}
+
+static void *copy_bytes(const void *bytes, size_t size)
+{
+    void *copy = malloc(size + 1);
+    if (copy == NULL) {
+        abort();
+    }
+    if (size > 0) {
+        memcpy(copy, bytes, size);
+    }
+    return copy;
+}
+
+void sim_disk_copy(const struct sim_disk *sim, struct sim_disk *out)
+{
+    *out = *sim;
+    out->disk.context = out;
+    out->operations_left = -1;
+    out->error_after = -1;
+    for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
+        const struct sim_file *from = &sim->files[i];
+        struct sim_file *to = &out->files[i];
+        if (from->used) {
+            to->live = copy_bytes(from->live, sectors(from->live_size) * SECTOR_SIZE);
+            to->durable = copy_bytes(from->durable, sectors(from->durable_size) * SECTOR_SIZE);
+            to->dirty = copy_bytes(from->dirty, sectors(from->live_size) * sizeof *from->dirty);
+        }
+    }
 }
 
 void sim_disk_init(struct sim_disk *sim, uint64_t seed)
@@ -370,6 +481,7 @@ void sim_disk_init(struct sim_disk *sim, uint64_t seed)
     memset(sim, 0, sizeof *sim);
     sim->random = seed;
     sim->operations_left = -1;
+    sim->error_after = -1;
     for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
         sim->live[i].file = sim->durable[i].file = -1;
     }

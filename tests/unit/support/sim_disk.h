@@ -1,7 +1,8 @@
 /*
  * A disk in memory that is honest about crashes: what was not synced may be lost, by sectors of 512
  * bytes and by single directory changes, as the seed says. It keeps the promises of disk.h and not
- * one more.
+ * one more. After a sync that failed it is as Linux is: some of the sectors are on the disk, none is
+ * written again by a later sync, and until the power fails all can be read.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -47,10 +48,15 @@ struct sim_disk {
     uint64_t random;      /* State; the seed at first. */
     uint64_t capacity;    /* Bytes all files may have; 0: no limit. */
     long operations_left; /* Until the power fails, in calls that change something; < 0: never. */
+    long error_after;     /* Calls until one fails, once, with STATUS_IO; < 0: never. */
     bool dead;            /* It failed: every call fails. */
     bool ignores_sync;    /* Lies: syncs do nothing. A checker must notice. */
     unsigned syncs;
     unsigned open_count;
+    unsigned errors;     /* Calls that failed because of `error_after`. */
+    unsigned full_count; /* Calls that failed because of `capacity`. */
+    unsigned lost_count; /* Crashes in which something that was not synced was lost ... */
+    unsigned torn_count; /* ... and of a file some sectors were lost and some not. */
 
     struct sim_file files[SIM_DISK_FILES_MAX];
     struct sim_name live[SIM_DISK_FILES_MAX];
@@ -64,6 +70,16 @@ void sim_disk_release(struct sim_disk *sim);
 
 /* Lose what the seed says of what was not synced, and have power again. */
 void sim_disk_crash(struct sim_disk *sim);
+
+/* Bytes of all files. */
+uint64_t sim_disk_used(const struct sim_disk *sim);
+
+/* Change one bit, of those that a power failure would leave, in a file whose name ends in `suffix`.
+ * False if there is none. */
+bool sim_disk_flip(struct sim_disk *sim, const char *suffix);
+
+/* Make `out` a copy, with nothing to come of what was to fail. */
+void sim_disk_copy(const struct sim_disk *sim, struct sim_disk *out);
 
 /* A number below `limit`, from the seed. */
 uint64_t sim_disk_random(struct sim_disk *sim, uint64_t limit);
