@@ -213,6 +213,10 @@ static void node_turn(struct consensus *node)
     if (!node->opened) {
         return;
     }
+    if (!node->raft_closing && failed(wal_failure(node->wal))) {
+        /* Also when nothing that libraft waits for has failed: the log takes no more. */
+        node_fail(node, wal_failure(node->wal));
+    }
     if (failed(node->failure)) {
         stop_raft(node);
     }

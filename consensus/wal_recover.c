@@ -253,14 +253,15 @@ static struct status reconcile(const struct wal *wal, const struct replay *repla
 /*
  * Everything read is in the files, maybe not on the disk: after kill -9, or after a failed sync, it
  * may be in memory only. A sync alone proves nothing after one that failed, for the kernel then takes
- * the pages for clean: so what was read, and verified, is written once more. Segments before the
- * newest were synced before it was begun, and so was one that ends with a CLOSE.
+ * the pages for clean: so what was read, and no record of it vouches for, is written once more.
+ * Segments before the newest were synced before it was begun.
  */
 static struct status tail_sync(struct wal *wal, const struct replay *replay)
 {
     struct disk *disk = wal->disk;
-    struct iovec part = {.iov_base = replay->newest, .iov_len = replay->end};
-    struct status status = replay->closed ? OK : disk->write(disk->context, wal->file, &part, 1, 0);
+    struct iovec part = {.iov_base = replay->newest + replay->synced,
+                         .iov_len = replay->end - replay->synced};
+    struct status status = disk->write(disk->context, wal->file, &part, 1, replay->synced);
     if (!failed(status)) {
         status = disk->sync(disk->context, wal->file);
     }

@@ -342,6 +342,7 @@ static struct status replay_bytes(struct replay *replay, const struct segment *s
             return corrupt(segment->number, at, wrong);
         }
         replay->closed = record.type == WAL_RECORD_CLOSE;
+        replay->synced = record.synced < at ? record.synced : at;
         at += wal_record_size(record.payload.size);
     }
     if (known_end != 0 && at != known_end) {

@@ -41,6 +41,7 @@ struct replay {
     raft_index start;
     struct replay_entries entries;
     size_t end;      /* Of the newest segment: offset after its last record. */
+    size_t synced;   /* The offset up to which that record vouches for what is before it. */
     uint8_t *newest; /* Its bytes. */
     bool closed;     /* The last record is a CLOSE. */
     bool dirty;      /* Something after the end looks like a record. */

@@ -329,12 +329,12 @@ void node_event(struct sim_node *node, const struct event *event)
     case EVENT_SITE: whole_run_event(event->payload); break;
     case EVENT_OUTSIDE: break; /* Of no node. */
     }
-    if (world->whole != NULL && node->alive) {
-        site_turn(node);
-    }
-    }
     node_check_log(node);
     node_check_power(node);
+    if (world->whole != NULL && node->alive) {
+        site_turn(node);
+        node_check_power(node);
+    }
     if (world->options.trace && node->alive) {
         say_changes(node);
     }

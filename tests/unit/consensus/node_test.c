@@ -242,6 +242,23 @@ static void test_disk_fails(void **state)
     }
 }
 
+/* What fails is no append: libraft hears nothing of it. */
+static void test_disk_fails_in_snapshot(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 1);
+    cluster.options.snapshot_after_size = 4 << 10;
+    cluster_start(&cluster, 1);
+    struct cluster_node *node = &cluster.nodes[0];
+    fault_arm(FAULT_WAL_RENAME, 0, -1);
+    for (unsigned i = 0; i < 200 && node->fatal_count == 0; i++) {
+        (void)cluster_propose(&cluster, 0, 20, 64, NULL); /* Some entry will be due a snapshot. */
+    }
+    CHECK_U64(node->fatal_count, 1);
+    CHECK(node->event.role == CONSENSUS_STOPPED);
+    CHECK(fault_reset() > 0);
+}
+
 static void test_machine_fails(void **state)
 {
     (void)state;
@@ -363,6 +380,7 @@ int main(void)
         cmocka_unit_test_teardown(test_image, remove_cluster),
         cmocka_unit_test_teardown(test_store_behind_log, remove_cluster),
         cmocka_unit_test_teardown(test_disk_fails, remove_cluster),
+        cmocka_unit_test_teardown(test_disk_fails_in_snapshot, remove_cluster),
         cmocka_unit_test_teardown(test_machine_fails, remove_cluster),
         cmocka_unit_test_teardown(test_partition, remove_cluster),
         cmocka_unit_test_teardown(test_standby_without_leader, remove_cluster),

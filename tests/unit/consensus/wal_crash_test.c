@@ -472,11 +472,37 @@ static void test_checker_fails_without_sync(void **state)
     CHECK(bad > 50);
 }
 
+/* A sync fails, the log is opened again, and only then power fails: what was read, and vouched for
+ * by that, must be there. */
+static void test_failed_sync(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct sim_disk sim;
+        struct wal *wal = NULL;
+        sim_disk_init(&sim, seed);
+        CHECK_OK(harness_open(NULL, &sim.disk, &wal));
+        CHECK_OK(harness_append_now(wal, 1, 1, 4, 900));
+        sim.error_after = 1; /* The write before it is done. */
+        CHECK_CODE(harness_append_now(wal, 5, 1, 8, 900), STATUS_IO);
+        CHECK_CODE(wal_failure(wal), STATUS_IO);
+        harness_close(wal);
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK_OK(harness_open(NULL, &sim.disk, &wal));
+            harness_expect(wal, 0, 0, 1, 12);
+            sim_disk_crash(&sim);
+            harness_close(wal);
+        }
+        sim_disk_release(&sim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_checker_fails_without_sync),
+        cmocka_unit_test(test_failed_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
