@@ -69,3 +69,8 @@ class Cloud:
 
     def requests(self, path, since=0):
         return self.json(f"/requests?since={since}&limit=100000&path={path}")["requests"]
+
+    def lists_asked(self):
+        """How often anyone asked for the list of devices."""
+        return sum(request["method"] == "GET" and request["path"] == "/sim/v1/devices"
+                   for request in self.requests("/sim/v1/devices"))
