@@ -298,8 +298,17 @@ static void on_message(void *context, struct raft_wire_message *message)
 
 static struct status address_of(void *context, uint64_t node_id, char out[CONSENSUS_ADDRESS_SIZE])
 {
-    const struct machine *machine = &((struct consensus *)context)->options.machine;
-    return machine->address_of(machine->context, node_id, out);
+    const struct consensus *node = context;
+    const struct machine *machine = &node->options.machine;
+    struct status status = machine->address_of(machine->context, node_id, out);
+    /* A node that has only just joined knows no member yet; the leader that offers it the state to
+     * fetch has said where it is. */
+    if (status.code == STATUS_NOT_FOUND && node->images.address[0] != '\0' &&
+        node_id == node->images.message.raft.server_id) {
+        (void)snprintf(out, CONSENSUS_ADDRESS_SIZE, "%s", node->images.address);
+        return OK;
+    }
+    return status;
 }
 
 static bool peer_allowed(void *context, uint64_t node_id)

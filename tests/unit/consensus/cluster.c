@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "node.h"
+#include "peer_state.h"
 
 /* ---- The machine ---- */
 
@@ -120,7 +121,8 @@ static struct status machine_address_of(void *context, uint64_t id,
 {
     struct cluster_node *node = context;
     const struct cluster_node *other = find(node->cluster, id);
-    if (other == NULL || other->address[0] == '\0') {
+    bool is_known = !node->is_new || node->state.applied > 0;
+    if (other == NULL || other->address[0] == '\0' || !is_known) {
         return fail(STATUS_NOT_FOUND, "no such node");
     }
     (void)snprintf(out, CONSENSUS_ADDRESS_SIZE, "%s", other->address);
@@ -208,6 +210,13 @@ struct status cluster_try_open(struct cluster *cluster, int number, bool bootstr
         peers_address(node->consensus->peers, node->address);
     }
     return status;
+}
+
+void cluster_tell_address(struct cluster *cluster, int number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    struct peers *peers = node->consensus->peers;
+    (void)snprintf(peers->address, sizeof peers->address, "%s", node->address);
 }
 
 void cluster_open(struct cluster *cluster, int number, bool bootstrap)

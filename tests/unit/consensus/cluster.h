@@ -40,6 +40,7 @@ struct cluster_node {
     struct status fatal;
     bool may_talk[CLUSTER_NODES_MAX];
     bool apply_fails;
+    bool is_new; /* Until it has a state it knows nobody's address, as a node that joins. */
 
     pthread_mutex_t lock; /* An image is written on a thread. */
     struct cluster_state state;
@@ -63,6 +64,9 @@ void cluster_remove(struct cluster *cluster);
 
 struct status cluster_try_open(struct cluster *cluster, int number, bool bootstrap);
 void cluster_open(struct cluster *cluster, int number, bool bootstrap);
+
+/* From now on the node tells its peers where it really is; others must ask the machine. */
+void cluster_tell_address(struct cluster *cluster, int number);
 void cluster_close(struct cluster *cluster, int number);
 
 /* A ready cluster: node 0 bootstraps, the others join as voters. */

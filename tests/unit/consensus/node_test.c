@@ -179,6 +179,8 @@ static void test_image(void **state)
     CHECK(status.snapshots_taken > 0);
     CHECK(status.first_index > 1);
 
+    cluster.nodes[2].is_new = true;
+    cluster_tell_address(&cluster, 0);
     cluster_open(&cluster, 2, false);
     CHECK_OK(cluster_add(&cluster, 0, 2));
     CHECK_OK(cluster_assign(&cluster, 0, 2, MEMBER_VOTER));
