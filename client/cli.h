@@ -57,6 +57,7 @@ enum cli_option {
     CLI_DEEP,
     CLI_WATCH,
     CLI_YES,
+    CLI_DRY_RUN,
     CLI_OPTION_COUNT,
 };
 

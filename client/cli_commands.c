@@ -33,6 +33,7 @@ const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
     [CLI_DEEP] = {"deep", NULL, "Read everything again instead of trusting the rolling digest"},
     [CLI_WATCH] = {"watch", NULL, "Show it again every two seconds"},
     [CLI_YES] = {"yes", NULL, "Do not ask; needed where there is no terminal"},
+    [CLI_DRY_RUN] = {"dry-run", NULL, "Only show what would happen (default without --yes)"},
 };
 
 #define WAITING (CLI_TAKES(CLI_WAIT) | CLI_TAKES(CLI_NO_WAIT))
@@ -72,6 +73,9 @@ const struct cli_command cli_commands[] = {
      cmd_cluster_settings},
     {"cluster set", "SETTING VALUE", 2, 2, 0, NULL,
      "Change what all members do: voters 1, 3, 5 or 7", cmd_cluster_set},
+    {"cluster recover", NULL, 0, 0, YES | CLI_TAKES(CLI_DRY_RUN), NULL,
+     "Most voters are lost for good: show, or with --yes do, what makes this node the only member",
+     cmd_cluster_recover},
     {"cluster token create", NULL, 0, 0, CLI_TAKES(CLI_FOR) | CLI_TAKES(CLI_TTL), NULL,
      "Make a token with which one node may join once", cmd_token_create},
     {"cluster token list", NULL, 0, 0, 0, NULL, "The join tokens, without their secrets",

@@ -17,6 +17,7 @@ int cmd_cluster_remove(struct cli *cli);
 int cmd_cluster_transfer(struct cli *cli);
 int cmd_cluster_settings(struct cli *cli);
 int cmd_cluster_set(struct cli *cli);
+int cmd_cluster_recover(struct cli *cli);
 int cmd_token_create(struct cli *cli);
 int cmd_token_list(struct cli *cli);
 int cmd_token_revoke(struct cli *cli);

@@ -7,6 +7,8 @@
  */
 #include "client/protocol.h"
 
+#include "client/recovery.h"
+
 #define READ(name_, params_, result_, summary_)                                                    \
     {                                                                                              \
         .name = (name_), .params = &(params_), .result = &(result_), .role = RPC_ROLE_VIEWER,      \
@@ -103,6 +105,25 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_SET] =
         CHANGE(RPC_ROLE_ADMIN, "cluster.set", rpc_settings_set_codec, rpc_done_codec,
                "Change a setting of the cluster; the members follow step by step."),
+    [RPC_CLUSTER_POSITION] =
+        {
+            .name = "cluster.position",
+            .params = &rpc_empty_codec,
+            .result = &rpc_position_codec,
+            .role = RPC_ROLE_VIEWER,
+            .routing = RPC_HERE,
+            .summary = "How far this node's log goes and whom it follows; members ask each other.",
+        },
+    [RPC_CLUSTER_RECOVER] =
+        {
+            .name = "cluster.recover",
+            .params = &rpc_recover_codec,
+            .result = &rpc_recovery_codec,
+            .role = RPC_ROLE_ADMIN,
+            .routing = RPC_HERE,
+            .summary = "Most voters are lost for good: make this node the cluster's only member, "
+                       "as a new lineage; or only say what would happen.",
+        },
 
     [RPC_REGISTRATION_STATUS] =
         READ("registration.status", rpc_empty_codec, rpc_registration_codec,
@@ -344,7 +365,8 @@ bool rpc_role_allows(enum rpc_role caller, enum rpc_method method)
         return true;
     }
     if (caller == RPC_ROLE_PEER) {
-        return needed == RPC_ROLE_PEER || method == RPC_NODE_DIGEST || method == RPC_NODE_STATUS;
+        return needed == RPC_ROLE_PEER || method == RPC_NODE_DIGEST || method == RPC_NODE_STATUS ||
+               method == RPC_CLUSTER_POSITION;
     }
     return needed != RPC_ROLE_PEER && caller >= needed;
 }

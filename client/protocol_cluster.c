@@ -52,6 +52,8 @@ static const struct codec_field cluster_status_fields[] = {
     CODEC_FIELD(struct rpc_cluster_status, 22, log_size, CODEC_U64, UINT64_MAX),
     CODEC_NESTED(struct rpc_cluster_status, 23, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
     CODEC_OPTIONAL(struct rpc_cluster_status, 24, voters, CODEC_U64, RPC_MEMBERS_MAX),
+    CODEC_OPTIONAL(struct rpc_cluster_status, 25, lineage, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct rpc_cluster_status, 26, recovered_at_ms, CODEC_U64, UINT64_MAX),
 };
 const struct codec rpc_cluster_status_codec =
     CODEC(struct rpc_cluster_status, "cluster_status", cluster_status_fields);
@@ -183,6 +185,8 @@ const struct codec rpc_node_id_codec = CODEC(struct rpc_node_id, "node_id", node
 
 static const struct codec_field standing_fields[] = {
     CODEC_FIELD(struct rpc_standing, 1, standing, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_standing, 2, lineage, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct rpc_standing, 3, reason, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
 };
 const struct codec rpc_standing_codec = CODEC(struct rpc_standing, "standing", standing_fields);
 

@@ -96,6 +96,7 @@ void consensus_status(const struct consensus *consensus, struct consensus_status
     out->commit_index = raft->commit_index;
     out->applied_index = raft->last_applied;
     out->last_index = raft_view_last(raft);
+    out->last_term = raft_view_term(raft, out->last_index);
     if (!leads) {
         out->leader_heard_ms_ago =
             ago(consensus, consensus->leader_heard, consensus->leader_heard_ms);

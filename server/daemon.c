@@ -33,6 +33,7 @@
 #include "join.h"
 #include "leave.h"
 #include "membership_worker.h"
+#include "recoverer.h"
 #include "retention.h"
 #include "rpc_server.h"
 
@@ -158,6 +159,7 @@ static void close_parts(struct daemon *daemon)
     close_handles(daemon);
     joiner_stop(daemon->joiner);
     leaver_stop(daemon->leaver);
+    recoverer_stop(daemon->recoverer);
     doubt_destroy(daemon->doubt);
     daemon->workers_open++; /* Until all have been asked to close. */
     if (daemon->cloud != NULL) {
@@ -254,6 +256,7 @@ static void release(struct daemon *daemon)
     membership_destroy(daemon->membership);
     joiner_destroy(daemon->joiner);
     leaver_destroy(daemon->leaver);
+    recoverer_destroy(daemon->recoverer);
     store_close(daemon->store);
     tls_context_destroy(daemon->tls_server);
     tls_context_destroy(daemon->tls_client);
@@ -294,7 +297,21 @@ static void start(struct daemon *daemon)
     }
 }
 
-int daemon_run(const struct config *config, struct suspension *suspension, bool *restart)
+/* Everything is closed: now, if ever. */
+static void succeed(struct daemon *daemon, struct daemon_next *next)
+{
+    next->restart = daemon->restart && daemon->exit_code == 0;
+    next->setback[0] = '\0';
+    if (!next->restart || daemon->succession.kind == SUCCESSION_NONE) {
+        return;
+    }
+    struct status status = succession_carry_out(&daemon->config, &daemon->succession);
+    if (failed(status)) {
+        (void)snprintf(next->setback, sizeof next->setback, "%s", status.message);
+    }
+}
+
+int daemon_run(const struct config *config, struct daemon_next *next)
 {
     uv_loop_t loop;
     if (uv_loop_init(&loop) != 0) {
@@ -307,7 +324,9 @@ int daemon_run(const struct config *config, struct suspension *suspension, bool 
     }
     daemon->loop = &loop;
     daemon->config = *config;
-    daemon->suspension = suspension;
+    daemon->suspension = &next->suspension;
+    (void)snprintf(daemon->setback, sizeof daemon->setback, "%s", next->setback);
+    next->restart = false;
     daemon->started_at_ms = clock_monotonic_ms();
     daemon->leaderless_since_ms = daemon->started_at_ms;
     open_handles(daemon);
@@ -319,7 +338,7 @@ int daemon_run(const struct config *config, struct suspension *suspension, bool 
     assert(busy == 0); /* A handle left open would be one more at every restart. */
     (void)busy;
     int exit_code = daemon->exit_code;
-    *restart = daemon->restart && exit_code == 0;
+    succeed(daemon, next);
     free(daemon);
     return exit_code;
 }

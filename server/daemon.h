@@ -16,6 +16,7 @@
 #include "identity.h"
 #include "retention.h"
 #include "store/store.h"
+#include "succession.h"
 #include "suspension.h"
 
 struct call;
@@ -24,6 +25,7 @@ struct forwarder;
 struct joiner;
 struct leaver;
 struct membership;
+struct recoverer;
 struct rpc_server;
 struct tls_context;
 
@@ -57,6 +59,7 @@ struct daemon {
     struct joiner *joiner;
     struct doubt *doubt;
     struct leaver *leaver;
+    struct recoverer *recoverer;
     struct retention retention;
 
     struct call *calls; /* All that are not gone. */
@@ -77,7 +80,11 @@ struct daemon {
     bool unusable;   /* Starting failed at the data folder. */
     bool restart;    /* Start again, in the lineage that CURRENT names. */
     bool removed;    /* The cluster said so: it goes on without this node. */
+    bool superseded; /* Of an old side: it must not act, though it may have a quorum. */
     bool initialise; /* The first entry is still to be written. */
+    struct succession succession; /* Carried out when everything is closed, if `restart`. */
+    char removed_reason[RPC_TEXT_SIZE_MAX + 1]; /* With `removed`: in the cluster's words. */
+    char setback[STATUS_MESSAGE_SIZE];          /* Why the last succession came to nothing. */
     int exit_code;
     unsigned parts_open;          /* Being closed. */
     unsigned workers_open;        /* The same; they are first. */
@@ -91,9 +98,15 @@ struct daemon {
 
 #define DAEMON_TICK_MS 100
 
-/* Run until stopped. Returns the exit code; `*restart` asks the caller to begin anew, with the same
- * `suspension`, which is zero at first: if it is active the run is a suspended one. */
-int daemon_run(const struct config *config, struct suspension *suspension, bool *restart);
+/* From one life of the daemon to the next in the same process. Begins as zero. */
+struct daemon_next {
+    bool restart;                      /* Begin anew. */
+    struct suspension suspension;      /* If it is active the run is a suspended one. */
+    char setback[STATUS_MESSAGE_SIZE]; /* For the operator, who asked for what did not come. */
+};
+
+/* Run until stopped. Returns the exit code. */
+int daemon_run(const struct config *config, struct daemon_next *next);
 
 /* Stop in order: hand over, drain, close. `restart` as above. Idempotent. */
 void daemon_stop(struct daemon *daemon, bool restart, const char *reason);
@@ -123,10 +136,13 @@ void daemon_on_flush_timer(uv_timer_t *timer);
 MUST_USE struct status daemon_propose(struct daemon *daemon, const struct command *command,
                                       cloud_proposed done, void *argument);
 
+/* The cluster was recovered elsewhere and goes on in a newer lineage: this node acts no more. */
+void daemon_supersede(struct daemon *daemon, struct slice reason);
+
 /* This node leads and its barrier is applied: it may answer for the cluster. */
 static inline bool daemon_leads(const struct daemon *daemon)
 {
-    return daemon->event.role == CONSENSUS_LEADER && daemon->event.ready;
+    return daemon->event.role == CONSENSUS_LEADER && daemon->event.ready && !daemon->superseded;
 }
 
 /* Is this the id of a node that may speak as a member? The state says, and before its first entries

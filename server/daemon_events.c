@@ -173,7 +173,7 @@ static void note_leader(struct daemon *daemon)
 {
     if (daemon->event.leader_id != 0) {
         daemon->leaderless_since_ms = 0;
-        daemon->removed = false;
+        daemon->removed = daemon->superseded;
     } else if (daemon->leaderless_since_ms == 0) {
         daemon->leaderless_since_ms = clock_monotonic_ms();
     }
@@ -193,6 +193,22 @@ void daemon_on_event(void *context, const struct consensus_event *event)
     note_leader(daemon);
     if (daemon->phase != DAEMON_CLOSING) { /* Then the cloud's workers are gone. */
         follow_leadership(daemon, &before);
+    }
+}
+
+void daemon_supersede(struct daemon *daemon, struct slice reason)
+{
+    if (daemon->superseded) {
+        return;
+    }
+    daemon->superseded = true;
+    daemon->removed = true;
+    (void)slice_to_text(reason, daemon->removed_reason, sizeof daemon->removed_reason);
+    log_event(LOG_LEVEL_WARNING, "this side of the cluster was left behind and acts no more",
+              log_slice("reason", reason),
+              log_text("remedy", "`muster cluster leave`, then join again"));
+    if (daemon->phase == DAEMON_RUNNING) {
+        cloud_on_follower(daemon->cloud);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "leave.h"
 #include "machine.h"
 #include "membership_worker.h"
+#include "recoverer.h"
 #include "rpc_server.h"
 
 #define CA_FILE_SIZE_MAX 1048576
@@ -152,6 +153,9 @@ static struct status open_workers(struct daemon *daemon)
     }
     if (!failed(status)) {
         status = leaver_create(daemon, &daemon->leaver);
+    }
+    if (!failed(status)) {
+        status = recoverer_create(daemon, &daemon->recoverer);
     }
     if (!failed(status)) {
         status = forwarder_create(daemon, daemon->tls_client, &daemon->forwarder);

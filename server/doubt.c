@@ -19,12 +19,20 @@
 #define VOUCH_EVERY_MS 500
 #define DOUBT_AFTER_TIMEOUTS 10 /* Election time-outs without a leader, for a member. */
 
+enum doubt_about {
+    DOUBT_SELF,    /* Leaderless: is this node still a member? */
+    DOUBT_PEER,    /* Of one that this node's state does not name. */
+    DOUBT_LINEAGE, /* All is well here: does another member live in a newer lineage? */
+};
+
 struct doubt {
     struct daemon *daemon;
-    struct ask *ask;      /* Under way, or NULL. */
-    bool vouching;        /* About a peer, not this node. */
-    uint64_t about_id;    /* Node id. */
-    uint64_t next_ask_ms; /* Monotonic. */
+    struct ask *ask; /* Under way, or NULL. */
+    enum doubt_about about;
+    uint64_t about_id;      /* Node id. */
+    uint64_t next_ask_ms;   /* Monotonic. */
+    uint64_t next_round_ms; /* The same. */
+    size_t round;           /* Whose turn it is to be asked about a newer lineage. */
 };
 
 struct status doubt_create(struct daemon *daemon, struct doubt **out)
@@ -56,12 +64,14 @@ static uint64_t own_standing(struct daemon *daemon)
     return standing;
 }
 
-static void on_forgotten(struct doubt *doubt)
+static void on_forgotten(struct doubt *doubt, const struct rpc_standing *answer)
 {
     struct daemon *daemon = doubt->daemon;
     if (own_standing(daemon) == STANDING_MEMBER || daemon->identity.previous[0] == '\0') {
         daemon->removed = true;
+        (void)slice_to_text(answer->reason, daemon->removed_reason, sizeof daemon->removed_reason);
         log_event(LOG_LEVEL_WARNING, "the cluster has removed this node",
+                  log_text("reason", daemon->removed_reason),
                   log_text("remedy", "`muster cluster leave` makes it standalone"));
         return;
     }
@@ -77,13 +87,25 @@ static void on_forgotten(struct doubt *doubt)
     daemon_stop(daemon, true, "the cluster did not keep this node; it is standalone again");
 }
 
+/* A recovery elsewhere has left this side behind, even if it has a quorum of its own: the two must
+ * not act as one device. Of that it is told only by a member that this side knows. */
+static bool is_superseded(struct daemon *daemon, const struct rpc_standing *answer)
+{
+    struct arena arena = {0};
+    struct cluster_view cluster = {0};
+    bool superseded = !failed(store_cluster(daemon->store, &arena, &cluster)) &&
+                      answer->lineage > cluster.lineage && answer->reason.size > 0;
+    arena_release(&arena);
+    return superseded;
+}
+
 static void on_standing(void *context, struct status status, uint64_t error, struct slice result)
 {
     struct doubt *doubt = context;
     struct daemon *daemon = doubt->daemon;
     struct rpc_standing answer = {0};
     struct arena arena = {0};
-    bool vouching = doubt->vouching;
+    enum doubt_about about = doubt->about;
     (void)error;
     doubt->ask = NULL;
     if (!failed(status)) {
@@ -93,15 +115,18 @@ static void on_standing(void *context, struct status status, uint64_t error, str
                 slice_equal(answer.standing, slice_of("removed"));
     bool present = slice_equal(answer.standing, slice_of("member")) ||
                    slice_equal(answer.standing, slice_of("joining"));
-    arena_release(&arena);
     if (failed(status)) {
+        arena_release(&arena);
         return;
     }
-    if (vouching && present) {
+    if (about == DOUBT_PEER && present) {
         daemon->vouched[daemon->vouched_count++ % DAEMON_VOUCHED_MAX] = doubt->about_id;
-    } else if (!vouching && gone && daemon->event.leader_id == 0) {
-        on_forgotten(doubt);
+    } else if (about != DOUBT_PEER && gone && is_superseded(daemon, &answer)) {
+        daemon_supersede(daemon, answer.reason);
+    } else if (about == DOUBT_SELF && gone && daemon->event.leader_id == 0) {
+        on_forgotten(doubt, &answer);
     }
+    arena_release(&arena);
 }
 
 static bool believe_member(void *context, uint64_t node_id)
@@ -132,7 +157,27 @@ static void list_contacts(struct daemon *daemon, struct ask_addresses *out)
     arena_release(&arena);
 }
 
-static void ask_standing(struct doubt *doubt, bool vouching, uint64_t node_id)
+/* The member whose turn it is; none if there is no other. */
+static void list_next(struct doubt *doubt, struct ask_addresses *out)
+{
+    struct daemon *daemon = doubt->daemon;
+    struct arena arena = {0};
+    struct codec_list members = {0};
+    if (failed(store_members(daemon->store, &arena, &members))) {
+        members.count = 0;
+    }
+    const struct member *all = members.items;
+    for (size_t i = 0; i < members.count && out->count == 0; i++) {
+        const struct member *member = &all[doubt->round++ % members.count];
+        if (member->node_id != daemon->identity.node_id && member->standing == STANDING_MEMBER &&
+            slice_to_text(member->rpc_address, out->texts[0], ASK_ADDRESS_SIZE)) {
+            out->count = 1;
+        }
+    }
+    arena_release(&arena);
+}
+
+static void ask_standing(struct doubt *doubt, enum doubt_about kind, uint64_t node_id)
 {
     struct daemon *daemon = doubt->daemon;
     const struct rpc_node_id about = {.node_id = node_id};
@@ -142,12 +187,19 @@ static void ask_standing(struct doubt *doubt, bool vouching, uint64_t node_id)
         .context = doubt,
     };
     struct buffer request = {0};
-    list_contacts(daemon, &question.addresses);
+    if (kind == DOUBT_LINEAGE) {
+        list_next(doubt, &question.addresses);
+    } else {
+        list_contacts(daemon, &question.addresses);
+    }
+    if (question.addresses.count == 0) {
+        return;
+    }
     struct status status =
         rpc_frame_begin_request(&request, 1, rpc_methods[RPC_CLUSTER_STANDING].name)
             ? codec_encode(&rpc_node_id_codec, CODEC_NAMES, &about, &request)
             : fail(STATUS_NO_MEMORY, "ask for a standing");
-    doubt->vouching = vouching;
+    doubt->about = kind;
     doubt->about_id = node_id;
     if (!failed(status)) {
         question.request = buffer_slice(&request);
@@ -185,11 +237,14 @@ void doubt_on_tick(struct doubt *doubt)
     daemon->unknown_peer = 0;
     if (unknown != 0) {
         doubt->next_ask_ms = now_ms + VOUCH_EVERY_MS;
-        ask_standing(doubt, true, unknown);
+        ask_standing(doubt, DOUBT_PEER, unknown);
     } else if (daemon->event.leader_id == 0 && own_standing(daemon) == STANDING_REMOVED) {
         daemon->removed = true; /* Its own state says so: nobody need be asked. */
     } else if (doubts_itself(daemon, now_ms)) {
         doubt->next_ask_ms = now_ms + DOUBT_EVERY_MS;
-        ask_standing(doubt, false, daemon->identity.node_id);
+        ask_standing(doubt, DOUBT_SELF, daemon->identity.node_id);
+    } else if (now_ms > doubt->next_round_ms && !daemon->removed) {
+        doubt->next_round_ms = now_ms + DOUBT_AFTER_TIMEOUTS * daemon->config.election_timeout_ms;
+        ask_standing(doubt, DOUBT_LINEAGE, daemon->identity.node_id);
     }
 }

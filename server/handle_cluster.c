@@ -54,9 +54,19 @@ void handle_cluster_standing(struct call *call)
         call_fail(call, status);
         return;
     }
-    const struct rpc_standing answer = {
+    struct rpc_standing answer = {
         .standing = slice_of(failed(status) ? "none" : standing_name(member.standing)),
     };
+    struct cluster_view cluster = {0};
+    if (!failed(store_cluster(call->daemon->store, &call->arena, &cluster))) {
+        answer.lineage = cluster.lineage;
+    }
+    /* By the recovery itself, or of a side that the recovery cut off. */
+    bool gone = failed(status) ||
+                (member.standing == STANDING_REMOVED && member.since_ms == cluster.recovered_at_ms);
+    if (gone && cluster.lineage > 1) {
+        answer.reason = view_recovery(&cluster, &call->arena);
+    }
     call_reply(call, &answer);
 }
 

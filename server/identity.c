@@ -21,7 +21,6 @@
 #include "base/codec.h"
 #include "base/hex.h"
 #include "base/random.h"
-#include "base/x509.h"
 #include "consensus/consensus.h"
 #include "file.h"
 #include "store/seal.h"
@@ -29,10 +28,6 @@
 #define ROOT_SECRET_SIZE SEAL_KEY_SIZE
 #define ROOT_KEY_EPOCH 1
 #define IDENTITY_FILE_SIZE_MAX 131072 /* Bytes. */
-#define CA_DAYS 3650
-#define NODE_CERTIFICATE_DAYS 1095
-#define DAY_MS UINT64_C(86400000)
-#define BACKDATE_MS UINT64_C(3600000) /* So that members whose clocks lag accept it. */
 
 /* The identity file: CODEC_TAGS, secrets sealed under the root secret. */
 struct identity_file {
@@ -49,6 +44,7 @@ struct identity_file {
     struct codec_list contacts;
     struct slice members; /* 8 bytes each, big-endian. */
     struct slice left;
+    struct slice aside;
 };
 
 static const struct codec_field identity_fields[] = {
@@ -66,6 +62,7 @@ static const struct codec_field identity_fields[] = {
     CODEC_OPTIONAL(struct identity_file, 12, members, CODEC_BYTES,
                    IDENTITY_MEMBERS_MAX * sizeof(uint64_t)),
     CODEC_OPTIONAL(struct identity_file, 13, left, CODEC_TEXT, IDENTITY_LINEAGE_SIZE - 1),
+    CODEC_OPTIONAL(struct identity_file, 14, aside, CODEC_TEXT, IDENTITY_LINEAGE_SIZE - 1),
 };
 static const struct codec identity_codec = CODEC(struct identity_file, "identity", identity_fields);
 
@@ -161,7 +158,8 @@ static struct status take_file(const struct identity_file *file, const struct se
     out->bootstrap = file->bootstrap;
     if (!slice_to_text(file->cluster_id, out->cluster_id, sizeof out->cluster_id) ||
         !slice_to_text(file->previous, out->previous, sizeof out->previous) ||
-        !slice_to_text(file->left, out->left, sizeof out->left)) {
+        !slice_to_text(file->left, out->left, sizeof out->left) ||
+        !slice_to_text(file->aside, out->aside, sizeof out->aside)) {
         return fail(STATUS_CORRUPT, "the identity's names are not text");
     }
     const struct slice *contacts = file->contacts.items;
@@ -244,6 +242,7 @@ static struct status encode_identity(const struct identity *identity, const stru
             .contacts = {.items = contacts, .count = identity->contacts.count},
             .members = {.data = members, .size = identity->member_count * sizeof members[0]},
             .left = slice_of(identity->left),
+            .aside = slice_of(identity->aside),
         };
         status = codec_encode(&identity_codec, CODEC_TAGS, &file, out);
     }
@@ -284,81 +283,6 @@ static struct status write_lineage(const char *data_directory, const struct secr
     }
     buffer_release(&bytes);
     return failed(status) ? status : file_sync_folder(data_directory);
-}
-
-static struct status random_serial_subject(const char *name, uint64_t now_ms, uint64_t days,
-                                           uint8_t serial[16], struct x509_subject *out)
-{
-    random_bytes(serial, 16);
-    serial[0] = (uint8_t)((serial[0] & 0x7FU) | 0x40U); /* Positive and of full length. */
-    *out = (struct x509_subject){
-        .common_name = slice_of(name),
-        .serial = {.data = serial, .size = 16},
-        .not_before_ms = now_ms > BACKDATE_MS ? now_ms - BACKDATE_MS : 0,
-        .not_after_ms = now_ms + days * DAY_MS,
-    };
-    return name[0] == '\0' ? fail(STATUS_INVALID, "a certificate needs a name") : OK;
-}
-
-/* The CA, and this node's certificate of it. The CA's key ends up sealed under the cluster key. */
-static struct status make_certificates(struct identity *out, const char *node_name, uint64_t now_ms)
-{
-    struct secret ca_key = {0};
-    struct buffer request = {0};
-    struct x509_subject subject;
-    uint8_t serial[16];
-    uint8_t nonce[SEAL_NONCE_SIZE];
-    struct seal_purpose purpose = seal_purpose_of(slice_of("ca_key"), 0);
-    random_bytes(nonce, sizeof nonce);
-
-    struct status status = x509_make_key(&ca_key);
-    if (!failed(status)) {
-        status = random_serial_subject("muster cluster CA", now_ms, CA_DAYS, serial, &subject);
-    }
-    if (!failed(status)) {
-        status = x509_make_ca(secret_slice(&ca_key), &subject, &out->ca_certificate);
-    }
-    if (!failed(status)) {
-        status = x509_make_request(secret_slice(&out->node_key), slice_of(node_name), &request);
-    }
-    if (!failed(status)) {
-        status = random_serial_subject(node_name, now_ms, NODE_CERTIFICATE_DAYS, serial, &subject);
-    }
-    if (!failed(status)) {
-        status = x509_issue(buffer_slice(&out->ca_certificate), secret_slice(&ca_key),
-                            buffer_slice(&request), &subject, &out->certificate);
-    }
-    if (!failed(status)) {
-        status = seal_close(secret_slice(&out->cluster_key), (uint32_t)out->key_epoch, &purpose,
-                            nonce, secret_slice(&ca_key), &out->sealed_ca_key);
-    }
-    secret_release(&ca_key);
-    buffer_release(&request);
-    return status;
-}
-
-struct status identity_make_standalone(struct slice node_key, const char *node_name,
-                                       uint64_t now_ms, struct identity *out)
-{
-    uint8_t id[16];
-    random_bytes(id, sizeof id);
-    hex_encode((struct slice){.data = id, .size = sizeof id}, out->cluster_id);
-    out->bootstrap = true;
-    out->key_epoch = 1;
-
-    struct status status = secret_reserve(&out->cluster_key, SEAL_KEY_SIZE);
-    if (!failed(status)) {
-        random_bytes(out->cluster_key.pages, SEAL_KEY_SIZE);
-        status = node_key.size == 0 ? x509_make_key(&out->node_key)
-                                    : secret_copy(&out->node_key, node_key);
-    }
-    if (!failed(status)) {
-        status = make_certificates(out, node_name, now_ms);
-    }
-    if (!failed(status)) {
-        status = node_id_of_certificate(buffer_slice(&out->certificate), &out->node_id);
-    }
-    return failed(status) ? wrap(status, "make a node identity") : OK;
 }
 
 static struct status make_first(const char *data_directory, const struct secret *root,
@@ -423,10 +347,10 @@ void identity_release(struct identity *identity)
     *identity = (struct identity){0};
 }
 
-/* Its sealed keys go first: a removal that is cut short leaves no secret. */
-static struct status remove_lineage(const char *data_directory, const char *lineage)
+struct status identity_remove(const char *data_directory, const char *lineage)
 {
     char path[IDENTITY_PATH_SIZE];
+    /* Its sealed keys go first: a removal that is cut short leaves no secret. */
     (void)snprintf(path, sizeof path, "%.400s/%.31s/identity", data_directory, lineage);
     if (unlink(path) != 0 && errno != ENOENT) {
         return fail_errno(errno, "remove %s", path);
@@ -444,7 +368,8 @@ struct status identity_stage(const char *data_directory, const char *root_secret
         status = write_lineage(data_directory, &root, staged);
     }
     if (failed(status) && staged->lineage[0] != '\0') { /* A full disk is not to stay full of it. */
-        (void)remove_lineage(data_directory, staged->lineage);
+        struct status removed = identity_remove(data_directory, staged->lineage);
+        (void)removed; /* The next start tries again. */
     }
     secret_release(&root);
     return failed(status) ? wrap(status, "stage a new lineage") : OK;
@@ -487,11 +412,12 @@ struct status identity_sweep(const char *data_directory, const struct identity *
     for (struct dirent *entry = readdir(folder); entry != NULL && !failed(status);
          entry = readdir(folder)) {
         if (!is_lineage(slice_of(entry->d_name)) || strcmp(entry->d_name, current->lineage) == 0 ||
+            strcmp(entry->d_name, current->aside) == 0 ||
             (strcmp(entry->d_name, current->left) != 0 &&
              is_standalone(data_directory, entry->d_name))) {
             continue;
         }
-        status = remove_lineage(data_directory, entry->d_name);
+        status = identity_remove(data_directory, entry->d_name);
     }
     (void)closedir(folder);
     return status;

@@ -50,7 +50,8 @@ struct identity {
     uint64_t members[IDENTITY_MEMBERS_MAX]; /* Who was in it then: believed until the first entries
                                                tell who is. */
     size_t member_count;
-    char left[IDENTITY_LINEAGE_SIZE]; /* Lineage of the cluster that was left, to be removed. */
+    char left[IDENTITY_LINEAGE_SIZE];  /* Lineage of the cluster that was left, to be removed. */
+    char aside[IDENTITY_LINEAGE_SIZE]; /* Lineage that this one was recovered from: kept. */
 };
 
 /*
@@ -76,9 +77,13 @@ MUST_USE struct status identity_make_standalone(struct slice node_key, const cha
  * there is no whole one of that name. */
 MUST_USE struct status identity_switch(const char *data_directory, const char *lineage);
 
+/* Remove a lineage that is not in use. */
+MUST_USE struct status identity_remove(const char *data_directory, const char *lineage);
+
 /* Remove every lineage that is not in use and is not a standalone one of this node: what is left of
  * clusters it was in, and of joins that were not finished. Standalone ones stay, for they may hold
- * records that were never delivered; one that grew into a cluster and was left does not. */
+ * records that were never delivered; one that grew into a cluster and was left does not. The one that
+ * the present one was recovered from stays too, until there is a next. */
 MUST_USE struct status identity_sweep(const char *data_directory, const struct identity *current);
 
 #endif

@@ -24,4 +24,17 @@ MUST_USE struct status issue_certificate(struct daemon *daemon, enum issue_kind 
                                          struct slice request, struct slice common_name,
                                          uint64_t days, struct buffer *out);
 
+struct store;
+
+struct issue_request {
+    struct slice request;
+    struct slice common_name;
+    uint64_t days;
+};
+
+/* The same without a daemon: the cluster's own key is what opens the CA's. */
+MUST_USE struct status issue_with(struct store *store, struct slice cluster_key,
+                                  enum issue_kind kind, const struct issue_request *asked,
+                                  struct buffer *out);
+
 #endif

@@ -425,6 +425,9 @@ struct status joiner_become_standalone(struct joiner *joiner)
         (void)snprintf(fresh.left, sizeof fresh.left, "%s", daemon->identity.lineage);
         status = stage_and_switch(daemon, &fresh);
     }
+    if (!failed(status) && daemon->identity.aside[0] != '\0') { /* It has the cluster's keys too. */
+        status = identity_remove(daemon->config.data_directory, daemon->identity.aside);
+    }
     identity_release(&fresh);
     if (!failed(status)) {
         daemon_stop(daemon, true, "this node left its cluster and is standalone");

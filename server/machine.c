@@ -71,21 +71,26 @@ static uint64_t machine_applied_index(void *context)
     return store_applied_index(daemon->store);
 }
 
-static struct status machine_snapshot(void *context, uint64_t index, struct buffer *manifest)
+struct status machine_manifest(struct store *store, uint64_t index, struct buffer *manifest)
 {
-    struct daemon *daemon = context;
     struct store_digest digest;
-    struct status status = store_sync(daemon->store);
+    struct status status = store_sync(store);
     if (failed(status)) {
         return wrap(status, "snapshot at %llu", (unsigned long long)index);
     }
-    store_digest(daemon->store, &digest);
+    store_digest(store, &digest);
     const struct manifest values = {
         .version = MANIFEST_VERSION,
         .index = index,
         .digest = {.data = digest.bytes, .size = sizeof digest.bytes},
     };
     return codec_encode(&manifest_codec, CODEC_TAGS, &values, manifest);
+}
+
+static struct status machine_snapshot(void *context, uint64_t index, struct buffer *manifest)
+{
+    struct daemon *daemon = context;
+    return machine_manifest(daemon->store, index, manifest);
 }
 
 static struct status machine_image_write(void *context, int fd)

@@ -8,9 +8,15 @@
 
 #include "consensus/consensus.h"
 
+struct buffer;
 struct daemon;
+struct store;
 
 /* The machine that applies to the daemon's store. */
 struct machine machine_of(struct daemon *daemon);
+
+/* Sync the store and append what a snapshot of it at `index` says of it. */
+MUST_USE struct status machine_manifest(struct store *store, uint64_t index,
+                                        struct buffer *manifest);
 
 #endif

@@ -171,12 +171,11 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     int exit_code;
-    bool restart;
-    struct suspension suspension = {0};
+    struct daemon_next next = {0};
     do {
-        exit_code = daemon_run(&config, &suspension, &restart);
+        exit_code = daemon_run(&config, &next);
         fault_step(FAULT_DAEMON_RESTART);
-    } while (restart);
+    } while (next.restart);
     curl_global_cleanup();
     return exit_code;
 }

@@ -51,12 +51,40 @@ static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
                            const struct rpc_cluster_status *view)
 {
     if (daemon->removed) {
-        add(list, slice_of("the cluster has removed this node"),
-            "`muster cluster leave` makes it standalone.");
+        add(list,
+            slice_of(daemon->removed_reason[0] == '\0' ? "the cluster has removed this node"
+                                                       : daemon->removed_reason),
+            "`muster cluster leave` makes it standalone; then it may join again.");
     } else if (!daemon_is_suspended(daemon) && (view->leader.size == 0 || !view->quorum)) {
         struct status status = daemon_no_leader(daemon);
         add(list, view_text(list->arena, "%s", status.message),
             "Bring the nodes that are down back, or their network; writes are refused until then.");
+    }
+}
+
+/* Voters that a recovered cluster is to have again before anything else of it is lost. */
+#define MEMBERS_WANTED 3
+
+static void look_at_recovery(struct daemon *daemon, struct problem_list *list,
+                             const struct rpc_cluster_status *view)
+{
+    const struct rpc_member *members = view->members.items;
+    size_t count = 0;
+    for (size_t i = 0; i < view->members.count; i++) {
+        count += is(members[i].standing, "member");
+    }
+    if (daemon->setback[0] != '\0') {
+        add(list, view_text(list->arena, "what was ordered did not happen: %s", daemon->setback),
+            "Nothing was changed. Mend the cause, and give the order again.");
+    }
+    if (view->lineage > 1 && view->name.size > 0 && count < MEMBERS_WANTED && !daemon->removed) {
+        char at[CLOCK_TEXT_SIZE];
+        add(list,
+            view_text(list->arena, "lineage %llu, recovered at %s, has %zu of at least %d members",
+                      (unsigned long long)view->lineage, clock_format(view->recovered_at_ms, at),
+                      count, MEMBERS_WANTED),
+            "Let others join: `muster cluster token create` here, `muster cluster join` there; old "
+            "members first `muster cluster leave`.");
     }
 }
 
@@ -149,6 +177,7 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
     }
     look_at_suspension(daemon, &list);
     look_at_quorum(daemon, &list, out);
+    look_at_recovery(daemon, &list, out);
     const struct rpc_member *members = out->members.items;
     for (size_t i = 0; i < out->members.count; i++) {
         look_at_member(daemon, &list, &members[i]);
@@ -183,7 +212,7 @@ struct status daemon_no_leader(struct daemon *daemon)
     if (daemon->removed) {
         arena_release(&arena);
         return fail(STATUS_REFUSED, "the cluster has removed this node\n`muster cluster leave` "
-                                    "makes it standalone");
+                                    "makes it standalone; `muster status` says why");
     }
     consensus_status(daemon->consensus, raft);
     bool leads = raft->event.role == CONSENSUS_LEADER;

@@ -31,6 +31,17 @@ struct slice view_digest(const struct store_digest *digest, struct arena *arena)
     return view_text(arena, "%llu:%s", (unsigned long long)digest->index, hex);
 }
 
+struct slice view_recovery(const struct cluster_view *cluster, struct arena *arena)
+{
+    char at[CLOCK_TEXT_SIZE];
+    return view_text(
+        arena,
+        "the cluster was recovered at %s by %.*s on %.*s as lineage %llu, without this "
+        "node",
+        clock_format(cluster->recovered_at_ms, at), SLICE_ARG(cluster->recovered_by),
+        SLICE_ARG(cluster->recovered_on), (unsigned long long)cluster->lineage);
+}
+
 struct slice daemon_name_of(struct daemon *daemon, struct arena *arena, uint64_t node_id)
 {
     struct member member;
@@ -267,6 +278,8 @@ struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stal
         .log_size = raft->log_size,
         .freshness = daemon_freshness(daemon, stale),
         .voters = daemon_voters(daemon, &cluster),
+        .lineage = cluster.lineage,
+        .recovered_at_ms = cluster.recovered_at_ms,
     };
     status = view_members(daemon, arena, raft, &out->members);
     if (!failed(status)) {

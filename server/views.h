@@ -18,6 +18,9 @@ MUST_USE struct status view_export(struct daemon *daemon, struct arena *arena, b
 MUST_USE struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stale,
                                     struct rpc_cluster_status *out);
 
+/* What a node is told that a recovery left behind, in the arena. */
+struct slice view_recovery(const struct cluster_view *cluster, struct arena *arena);
+
 /* "INDEX:hex" in the arena. */
 struct slice view_digest(const struct store_digest *digest, struct arena *arena);
 

@@ -63,6 +63,10 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
     case COMMAND_CHECKPOINT: return apply_checkpoint(apply, &command->body.checkpoint);
     case COMMAND_MEMBER_QUARANTINE:
         return apply_member_quarantine(apply, &command->body.member_quarantine);
+    case COMMAND_CLUSTER_RECOVER:
+        return apply_cluster_recover(apply, &command->body.cluster_recover);
+    case COMMAND_RECOVERY_KEY_TAKE:
+        return apply_recovery_key_take(apply, &command->body.recovery_key_take);
     }
     return REFUSAL_FIELD; /* Not reached: command_decode() lets no other type through. */
 }

@@ -44,6 +44,9 @@ enum refusal apply_member_quarantine(struct apply *apply,
 
 /* In checkpoint.c. */
 enum refusal apply_checkpoint(struct apply *apply, const struct checkpoint *checkpoint);
+/* In apply_recovery.c. */
+enum refusal apply_cluster_recover(struct apply *apply, const struct cluster_recover *recover);
+enum refusal apply_recovery_key_take(struct apply *apply, const struct recovery_key_take *take);
 
 /* In apply_registration.c. */
 enum refusal apply_registration_enable(struct apply *apply,

@@ -12,6 +12,10 @@
 #include "command_fields.h"
 #include "rows.h"
 
+/* Bytes of a recovery's source that fit beside lineage and name; the row of the cluster has it
+ * whole. It is plain ASCII, so that a cut is never within a character. */
+#define AUDIT_SOURCE_MAX 140
+
 static const struct codec_field audit_fields[] = {
     CODEC_FIELD(struct audit_view, 1, sequence, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct audit_view, 2, index, CODEC_U64, UINT64_MAX),
@@ -55,7 +59,9 @@ bool audit_covers(enum command_type type)
     case COMMAND_DEAD_LETTER_DISCARD:
     case COMMAND_OPERATOR_PUT:
     case COMMAND_MEMBER_QUARANTINE:
-    case COMMAND_OPERATOR_REMOVE: return true;
+    case COMMAND_OPERATOR_REMOVE:
+    case COMMAND_CLUSTER_RECOVER:
+    case COMMAND_RECOVERY_KEY_TAKE: return true;
     case COMMAND_REGISTRATION_NOTE:
     case COMMAND_RECORDS_PUT:
     case COMMAND_RECORDS_TRIM:
@@ -113,6 +119,16 @@ static void print_admission(const struct member_admit *admit, char out[AUDIT_TAR
                    : "");
 }
 
+static void print_recovery(const struct cluster_recover *recover, char out[AUDIT_TARGET_SIZE])
+{
+    (void)snprintf(
+        out, AUDIT_TARGET_SIZE, "lineage %llu on %.*s from %.*s",
+        (unsigned long long)recover->lineage, (int)recover->member.name.size,
+        recover->member.name.size == 0 ? "" : (const char *)recover->member.name.data,
+        (int)(recover->source.size > AUDIT_SOURCE_MAX ? AUDIT_SOURCE_MAX : recover->source.size),
+        recover->source.size == 0 ? "" : (const char *)recover->source.data);
+}
+
 /* The names and ids that most commands carry; empty where something else is said. */
 static struct slice named_target(const struct command *command)
 {
@@ -152,7 +168,9 @@ static struct slice named_target(const struct command *command)
     case COMMAND_DEAD_LETTER_DISCARD:
     case COMMAND_CHECKPOINT:
     case COMMAND_MEMBER_QUARANTINE:
-    case COMMAND_CLOUD_PAUSE: break;
+    case COMMAND_CLOUD_PAUSE:
+    case COMMAND_CLUSTER_RECOVER:
+    case COMMAND_RECOVERY_KEY_TAKE: break;
     }
     return (struct slice){0};
 }
@@ -198,6 +216,10 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
         return;
     case COMMAND_DEAD_LETTER_DISCARD:
         print_number(out, "record", command->body.dead_letter_discard.sequence);
+        return;
+    case COMMAND_CLUSTER_RECOVER: print_recovery(&command->body.cluster_recover, out); return;
+    case COMMAND_RECOVERY_KEY_TAKE:
+        print_number(out, "key epoch", command->body.recovery_key_take.key_epoch);
         return;
     default: return;
     }

@@ -48,6 +48,8 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_CHECKPOINT] = &checkpoint_codec,
     [COMMAND_MEMBER_QUARANTINE] = &member_quarantine_codec,
     [COMMAND_SETTINGS_SET] = &settings_set_codec,
+    [COMMAND_CLUSTER_RECOVER] = &cluster_recover_codec,
+    [COMMAND_RECOVERY_KEY_TAKE] = &recovery_key_take_codec,
 };
 
 static const struct codec *find_codec(unsigned type)

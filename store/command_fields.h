@@ -27,6 +27,8 @@ extern const struct codec member_set_codec;
 extern const struct codec member_remove_codec;
 extern const struct codec member_quarantine_codec;
 extern const struct codec checkpoint_codec;
+extern const struct codec cluster_recover_codec;
+extern const struct codec recovery_key_take_codec;
 extern const struct codec operator_put_codec;
 extern const struct codec operator_remove_codec;
 

@@ -118,6 +118,21 @@ static const struct codec_field checkpoint_fields[] = {
     CODEC_OPTIONAL(struct checkpoint, 2, digest, CODEC_BYTES, STORE_DIGEST_SIZE),
 };
 const struct codec checkpoint_codec = CODEC(struct checkpoint, "checkpoint", checkpoint_fields);
+static const struct codec_field cluster_recover_fields[] = {
+    CODEC_FIELD(struct cluster_recover, 1, lineage, CODEC_U64, UINT32_MAX),
+    CODEC_NESTED(struct cluster_recover, 2, member, CODEC_MESSAGE, 0, &member_codec),
+    CODEC_FIELD(struct cluster_recover, 3, source, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct cluster_recover, 4, from_index, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct cluster_recover, 5, from_taken_ms, CODEC_U64, UINT64_MAX),
+};
+const struct codec cluster_recover_codec =
+    CODEC(struct cluster_recover, "cluster_recover", cluster_recover_fields);
+
+static const struct codec_field recovery_key_take_fields[] = {
+    CODEC_FIELD(struct recovery_key_take, 1, key_epoch, CODEC_U64, UINT32_MAX),
+};
+const struct codec recovery_key_take_codec =
+    CODEC(struct recovery_key_take, "recovery_key_take", recovery_key_take_fields);
 
 static const struct codec_field operator_put_fields[] = {
     CODEC_FIELD(struct operator_put, 1, name, CODEC_TEXT, STORE_NAME_SIZE_MAX),

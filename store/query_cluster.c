@@ -12,6 +12,9 @@ struct status store_cluster(struct store *store, struct arena *arena, struct clu
     struct txn txn;
     reader_begin(&txn, store, arena);
     bool found = cluster_row_get(&txn, out);
+    if (found && out->lineage == 0) {
+        out->lineage = 1; /* Never recovered. */
+    }
     return reader_end(&txn, store, found, "cluster");
 }
 

@@ -14,6 +14,12 @@ static const struct codec_field cluster_fields[] = {
     CODEC_OPTIONAL(struct cluster_view, 6, formed_at_ms, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct cluster_view, 7, standing, CODEC_U64, STORE_ENUM_MAX),
     CODEC_OPTIONAL(struct cluster_view, 8, voters, CODEC_U64, STORE_VOTERS_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 9, lineage, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 10, recovered_at_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 11, recovered_by, CODEC_TEXT, STORE_ACTOR_SIZE_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 12, recovered_on, CODEC_TEXT, STORE_NAME_SIZE_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 13, recovered_from, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 14, recovered_from_index, CODEC_U64, UINT64_MAX),
 };
 static const struct codec cluster_codec = CODEC(struct cluster_view, "cluster", cluster_fields);
 

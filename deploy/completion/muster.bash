@@ -9,6 +9,7 @@ cluster remove|--socket --address --ca --certificate --key --timeout --stale --o
 cluster transfer|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster settings|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster set|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster recover|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes --dry-run
 cluster token create|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --for --ttl
 cluster token list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster token revoke|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes

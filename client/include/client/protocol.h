@@ -212,7 +212,9 @@ struct rpc_cluster_status {
     uint64_t store_max;
     uint64_t log_size;
     struct rpc_freshness freshness;
-    uint64_t voters; /* How many shall vote, of enough members: the cluster's setting. */
+    uint64_t voters;  /* How many shall vote, of enough members: the cluster's setting. */
+    uint64_t lineage; /* Of the cluster: 1 at first; every recovery adds one. */
+    uint64_t recovered_at_ms;
 };
 extern const struct codec rpc_cluster_status_codec;
 
@@ -335,6 +337,8 @@ extern const struct codec rpc_node_id_codec;
 
 struct rpc_standing {
     struct slice standing; /* joining, member, leaving, removed; none */
+    uint64_t lineage;      /* Of the cluster: 1 at first; every recovery adds one. */
+    struct slice reason;   /* Removed by a recovery: when, by whom, and what to do; or empty. */
 };
 extern const struct codec rpc_standing_codec;
 
@@ -637,6 +641,8 @@ enum rpc_method {
     RPC_CLUSTER_TRANSFER,
     RPC_CLUSTER_SETTINGS,
     RPC_CLUSTER_SET,
+    RPC_CLUSTER_POSITION,
+    RPC_CLUSTER_RECOVER,
     RPC_REGISTRATION_STATUS,
     RPC_REGISTRATION_ENABLE,
     RPC_REGISTRATION_DISABLE,
@@ -701,7 +707,7 @@ const char *rpc_routing_name(enum rpc_routing routing);
 
 /*
  * Whether a caller of that role may call the method. Roles from viewer to admin are each worth the
- * ones below; a peer is none of them: it may forward a call, and compare digests, and nothing else.
+ * ones below; a peer is none of them: it may forward a call, and compare digests and positions.
  */
 bool rpc_role_allows(enum rpc_role caller, enum rpc_method method);
 

@@ -244,6 +244,36 @@ MUST_USE struct status consensus_remove(struct consensus *consensus, uint64_t no
 MUST_USE struct status consensus_transfer(struct consensus *consensus, uint64_t node_id,
                                           struct membership_change *change, membership_done done);
 
+/* ---- Going on without the other members ---- */
+
+struct consensus_log_end {
+    uint64_t index;        /* Of the last entry. */
+    uint64_t term;         /* Of that entry. */
+    uint64_t current_term; /* The highest that this node knew of. */
+};
+
+/*
+ * Give `machine` every entry of a stopped node's log that it has not applied, committed or not: only
+ * for a copy of the state that shall go on without the log's other members. Of the machine only
+ * apply and applied_index are used. What was given is not taken back on failure.
+ * As wal_open() fails, and STATUS_CORRUPT when the state is behind the log's beginning.
+ */
+MUST_USE struct status consensus_salvage(const char *directory, const struct machine *machine,
+                                         struct consensus_log_end *out);
+
+/* A log that begins after a state. All of it is borrowed. */
+struct consensus_founding {
+    const char *directory; /* Made if absent; must hold no log. */
+    uint64_t index;        /* Of the state. */
+    uint64_t term;         /* Above every term of the log that the state comes from. */
+    uint64_t node_id;      /* The one voter. */
+    const char *address;
+    struct slice manifest; /* Describes the state, as machine.snapshot does. */
+};
+
+/* On disk when it returns. STATUS_IO, STATUS_FULL, STATUS_INVALID, STATUS_NO_MEMORY. */
+MUST_USE struct status consensus_found(const struct consensus_founding *founding);
+
 /* ---- Inspection ---- */
 
 struct consensus_member {
@@ -260,6 +290,7 @@ struct consensus_status {
     uint64_t commit_index;
     uint64_t applied_index;
     uint64_t last_index;
+    uint64_t last_term;   /* Of that entry. */
     uint64_t first_index; /* Of the log on disk. */
     uint64_t snapshot_index;
     uint64_t log_size; /* Bytes on disk, recycled segments included. */

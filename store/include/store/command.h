@@ -88,9 +88,11 @@ enum command_type {
     COMMAND_CHECKPOINT = 31,
     COMMAND_MEMBER_QUARANTINE = 32,
     COMMAND_SETTINGS_SET = 33,
+    COMMAND_CLUSTER_RECOVER = 34,
+    COMMAND_RECOVERY_KEY_TAKE = 35,
 };
 
-#define COMMAND_TYPE_COUNT 34 /* One above the highest type. */
+#define COMMAND_TYPE_COUNT 36 /* One above the highest type. */
 
 /* ---- The cluster and its members ---- */
 
@@ -213,6 +215,23 @@ struct member_quarantine {
 struct checkpoint {
     uint64_t index;      /* Of the earlier one; 0: there is none yet. */
     struct slice digest; /* 16 bytes, or empty. */
+};
+
+/* The first command of a new lineage of the cluster, on the one node that goes on: it alone is a
+ * member afterwards, open join tokens are revoked, and a registration whose machine is gone is its
+ * own. It never comes through a log that others share: the node applies it to its copy of the state,
+ * before that state begins a log (docs/adr/0012-lost-quorum.md). */
+struct cluster_recover {
+    uint64_t lineage; /* Present one + 1, or refused. */
+    struct member member;
+    struct slice source;    /* In words: "the log of a, up to 812" or "the snapshot of ...". */
+    uint64_t from_index;    /* What the state was taken from. */
+    uint64_t from_taken_ms; /* A snapshot: when it was taken. Otherwise 0. */
+};
+
+/* Somebody was given the key that opens snapshots: written down, changes nothing else. */
+struct recovery_key_take {
+    uint64_t key_epoch;
 };
 
 /* ---- Registration ---- */
@@ -442,6 +461,8 @@ struct command {
         struct checkpoint checkpoint;
         struct member_quarantine member_quarantine;
         struct settings_set settings_set;
+        struct cluster_recover cluster_recover;
+        struct recovery_key_take recovery_key_take;
     } body;
 };
 

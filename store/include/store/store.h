@@ -156,9 +156,15 @@ struct cluster_view {
     struct slice ca_certificate;
     struct slice sealed_ca_key;
     uint64_t key_epoch;
-    uint64_t formed_at_ms; /* 0 while standalone. */
-    uint64_t standing;     /* While standalone: STANDALONE or JOINING. In a cluster: MEMBER. */
-    uint64_t voters;       /* How many members shall vote; 0 if it was never set. */
+    uint64_t formed_at_ms;     /* 0 while standalone. */
+    uint64_t standing;         /* While standalone: STANDALONE or JOINING. In a cluster: MEMBER. */
+    uint64_t voters;           /* How many members shall vote; 0 if it was never set. */
+    uint64_t lineage;          /* 1 at first; every recovery adds one. */
+    uint64_t recovered_at_ms;  /* The last time; 0 if never. The rest is of it. */
+    struct slice recovered_by; /* Who asked for it. */
+    struct slice recovered_on; /* Name of the node that went on. */
+    struct slice recovered_from; /* In words. */
+    uint64_t recovered_from_index;
 };
 
 /* STATUS_NOT_FOUND before cluster_init was applied. */

@@ -79,8 +79,7 @@ void daemon_harness_make(struct daemon_harness *harness, const char *name)
 static void run(const struct config *config, const char *folder)
 {
     char path[SCRATCH_PATH_SIZE + 16];
-    bool restart = false;
-    struct suspension suspension = {0};
+    struct daemon_next next = {0};
     int code;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -91,8 +90,8 @@ static void run(const struct config *config, const char *folder)
     log_set_level(LOG_LEVEL_INFO);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     do {
-        code = daemon_run(config, &suspension, &restart);
-    } while (restart);
+        code = daemon_run(config, &next);
+    } while (next.restart);
     curl_global_cleanup();
     exit(code); /* Sanitizers look for leaks now. */
 }

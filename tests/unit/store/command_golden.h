@@ -156,4 +156,14 @@
   .body.settings_set = {
       .voters = 5}},
     "012184010102a26d6503a56c6f63616c04a3776879810105"},
+{{.type = COMMAND_CLUSTER_RECOVER,
+  .body.cluster_recover = {
+      .lineage = 2, .member = MEMBER, .source = TEXT("its log"), .from_index = 7,
+      .from_taken_ms = 8}},
+    "012284010102a26d6503a56c6f63616c04a3776879850102028a01cf112233445566778802a14103a15304a5"
+    "433130305605a3302e3106a3683a3107a3683a3208a350454d09030a0503a7697473206c6f6704070508"},
+{{.type = COMMAND_RECOVERY_KEY_TAKE,
+  .body.recovery_key_take = {
+      .key_epoch = 1}},
+    "012384010102a26d6503a56c6f63616c04a3776879810101"},
 /* clang-format on */
