@@ -267,6 +267,16 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .summary = "A member passes on a call, with who really asked; the answer is the "
                        "called method's own.",
         },
+    [RPC_PEER_ANNOUNCE] =
+        {
+            .name = "peer.announce",
+            .params = &rpc_announce_codec,
+            .result = &rpc_announce_codec,
+            .role = RPC_ROLE_PEER,
+            .routing = RPC_HERE,
+            .summary = "A member says where it is now, and is told where the others are; the "
+                       "leader writes it down.",
+        },
 };
 
 int rpc_exit_code(enum rpc_error error)

@@ -113,6 +113,23 @@ static const struct codec_field digest_view_fields[] = {
 const struct codec rpc_digest_view_codec =
     CODEC(struct rpc_digest_view, "digest_view", digest_view_fields);
 
+static const struct codec_field address_news_fields[] = {
+    CODEC_FIELD(struct rpc_address_news, 1, node_id, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_address_news, 2, peer_address, CODEC_TEXT, RPC_ADDRESS_SIZE_MAX),
+    CODEC_FIELD(struct rpc_address_news, 3, rpc_address, CODEC_TEXT, RPC_ADDRESS_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_address_news, 4, said_at_ms, CODEC_U64, UINT64_MAX),
+};
+const struct codec rpc_address_news_codec =
+    CODEC(struct rpc_address_news, "address_news", address_news_fields);
+
+static const struct codec_field announce_fields[] = {
+    CODEC_FIELD(struct rpc_announce, 1, version, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+    CODEC_FIELD(struct rpc_announce, 2, index, CODEC_U64, UINT64_MAX),
+    CODEC_NESTED_OPTIONAL(struct rpc_announce, 3, news, CODEC_LIST, RPC_MEMBERS_MAX,
+                          &rpc_address_news_codec),
+};
+const struct codec rpc_announce_codec = CODEC(struct rpc_announce, "announce", announce_fields);
+
 static const struct codec_field forward_fields[] = {
     CODEC_FIELD(struct rpc_forward, 1, method, CODEC_TEXT, RPC_METHOD_SIZE_MAX),
     CODEC_OPTIONAL(struct rpc_forward, 2, params, CODEC_BYTES, RPC_FORWARD_SIZE_MAX),

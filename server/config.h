@@ -26,6 +26,7 @@ struct config {
     char rpc_address[CONFIG_TEXT_SIZE];
     char peer_listen[CONFIG_TEXT_SIZE];
     char peer_address[CONFIG_TEXT_SIZE];
+    char contact[CONFIG_TEXT_SIZE];
     char visibility_url[CONFIG_TEXT_SIZE];
     char ctia_url[CONFIG_TEXT_SIZE];
     char sse_url[CONFIG_TEXT_SIZE];

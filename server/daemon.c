@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "announce.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -90,6 +91,7 @@ static void on_tick(uv_timer_t *timer)
         membership_step(daemon->membership);
         retention_step(&daemon->retention, daemon);
         doubt_on_tick(daemon->doubt);
+        announcer_on_tick(daemon->announcer);
         leaver_on_tick(daemon->leaver);
     } else if (daemon->phase == DAEMON_SUSPENDED) {
         daemon_suspended_tick(daemon, now_ms);
@@ -161,6 +163,7 @@ static void close_parts(struct daemon *daemon)
     leaver_stop(daemon->leaver);
     recoverer_stop(daemon->recoverer);
     doubt_destroy(daemon->doubt);
+    announcer_stop(daemon->announcer);
     daemon->workers_open++; /* Until all have been asked to close. */
     if (daemon->cloud != NULL) {
         daemon->workers_open++;
@@ -255,6 +258,7 @@ static void release(struct daemon *daemon)
     }
     membership_destroy(daemon->membership);
     joiner_destroy(daemon->joiner);
+    announcer_destroy(daemon->announcer);
     leaver_destroy(daemon->leaver);
     recoverer_destroy(daemon->recoverer);
     store_close(daemon->store);

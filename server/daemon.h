@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "address_book.h"
 #include "client/protocol.h"
 #include "cloud.h"
 #include "config.h"
@@ -19,6 +20,7 @@
 #include "succession.h"
 #include "suspension.h"
 
+struct announcer;
 struct call;
 struct doubt;
 struct forwarder;
@@ -58,6 +60,8 @@ struct daemon {
     struct membership *membership;
     struct joiner *joiner;
     struct doubt *doubt;
+    struct announcer *announcer;
+    struct address_book addresses; /* Newer than the state's. */
     struct leaver *leaver;
     struct recoverer *recoverer;
     struct retention retention;
@@ -158,6 +162,10 @@ struct slice daemon_name_of(struct daemon *daemon, struct arena *arena, uint64_t
 
 /* How many members shall vote: the cluster's setting, or until one was made this node's own. */
 uint64_t daemon_voters(const struct daemon *daemon, const struct cluster_view *cluster);
+
+/* Where that member's admin RPC is believed to be. STATUS_UNREACHABLE if nobody knows. */
+MUST_USE struct status daemon_rpc_address(struct daemon *daemon, uint64_t node_id,
+                                          char out[ADDRESS_SIZE]);
 
 /* How fresh what this node tells is. */
 struct rpc_freshness daemon_freshness(struct daemon *daemon, bool stale);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "announce.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tls.h"
@@ -150,6 +151,9 @@ static struct status open_workers(struct daemon *daemon)
     }
     if (!failed(status)) {
         status = doubt_create(daemon, &daemon->doubt);
+    }
+    if (!failed(status)) {
+        status = announcer_create(daemon, &daemon->announcer);
     }
     if (!failed(status)) {
         status = leaver_create(daemon, &daemon->leaver);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "announce.h"
 #include "base/clock.h"
 #include "call.h"
 #include "daemon.h"
@@ -71,6 +72,7 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_NODE_DIGEST] = handle_node_digest,
     [RPC_DESCRIBE] = handle_describe,
     [RPC_PEER_FORWARD] = NULL, /* Dispatch's own. */
+    [RPC_PEER_ANNOUNCE] = handle_announce,
 };
 
 static void run_handler(struct call *call)

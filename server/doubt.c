@@ -147,7 +147,7 @@ static void list_contacts(struct daemon *daemon, struct ask_addresses *out)
     const struct member *all = members.items;
     for (size_t i = 0; i < members.count && out->count < ASK_ADDRESSES_MAX; i++) {
         if (all[i].node_id != daemon->identity.node_id && all[i].standing != STANDING_REMOVED &&
-            slice_to_text(all[i].rpc_address, out->texts[out->count], ASK_ADDRESS_SIZE)) {
+            address_book_rpc(&daemon->addresses, &all[i], out->texts[out->count])) {
             out->count++;
         }
     }

@@ -293,16 +293,10 @@ static struct status connect_to_leader(struct forwarder *forwarder)
     if (leader_id == 0 || leader_id == daemon->identity.node_id) {
         return daemon_no_leader(daemon);
     }
-    struct arena arena = {0};
-    struct member member;
-    char address[STORE_ADDRESS_SIZE_MAX + 1];
-    struct status status = store_member(daemon->store, &arena, leader_id, &member);
-    if (!failed(status) && !slice_to_text(member.rpc_address, address, sizeof address)) {
-        status = fail(STATUS_UNREACHABLE, "the leader's address is not known");
-    }
-    arena_release(&arena);
+    char address[ADDRESS_SIZE];
+    struct status status = daemon_rpc_address(daemon, leader_id, address);
     if (failed(status)) {
-        return fail(STATUS_UNREACHABLE, "the leader's address is not known here yet; ask again");
+        return status;
     }
     const struct stream_options options = {
         .loop = daemon->loop,

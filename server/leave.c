@@ -29,8 +29,8 @@
 #include "membership_worker.h"
 
 #define LEAVE_DEADLINE_MS 30000U
-#define GIVE_UP_MS 15000U  /* Before the deadline, so that the reason is told. */
-#define ASK_AGAIN_MS 500U  /* Of a leader that cannot let us go yet. */
+#define GIVE_UP_MS 15000U /* Before the deadline, so that the reason is told. */
+#define ASK_AGAIN_MS 500U /* Of a leader that cannot let us go yet. */
 
 enum leaver_state {
     LEAVER_IDLE,
@@ -146,10 +146,11 @@ static void on_asked(void *context, struct status status, uint64_t error, struct
                error == RPC_REFUSED + REFUSAL_MEMBER_UNKNOWN) {
         leaver->unknown = true;
         become(leaver, LEAVER_WAITING);
-    } else if (error == RPC_REFUSED + REFUSAL_QUORUM_AT_RISK &&
+    } else if ((error == RPC_REFUSED + REFUSAL_QUORUM_AT_RISK || error == RPC_NO_QUORUM) &&
                clock_monotonic_ms() + GIVE_UP_MS < leaver->call->deadline_at_ms) {
         leaver->not_before_ms = clock_monotonic_ms() + ASK_AGAIN_MS;
-        become(leaver, LEAVER_WAITING); /* Another may have left just now: let it settle. */
+        become(leaver,
+               LEAVER_WAITING); /* Another may have left, or led, just now: let it settle. */
     } else if (error >= RPC_REFUSED || error == RPC_INVALID || error == RPC_NO_QUORUM) {
         give_up(leaver, error, result);
     } else {
@@ -227,8 +228,6 @@ static bool believe_leader(void *context, uint64_t node_id)
 static void ask_leader(struct leaver *leaver, uint64_t leader_id)
 {
     struct daemon *daemon = leaver->daemon;
-    struct arena arena = {0};
-    struct member member;
     struct buffer request = {0};
     struct ask_question question = {
         .addresses = {.count = 1},
@@ -236,11 +235,7 @@ static void ask_leader(struct leaver *leaver, uint64_t leader_id)
         .done = leaver->unknown ? on_confirmed : on_asked,
         .context = leaver,
     };
-    struct status status = store_member(daemon->store, &arena, leader_id, &member);
-    if (!failed(status) &&
-        !slice_to_text(member.rpc_address, question.addresses.texts[0], ASK_ADDRESS_SIZE)) {
-        status = fail(STATUS_UNREACHABLE, "the leader's address is not known");
-    }
+    struct status status = daemon_rpc_address(daemon, leader_id, question.addresses.texts[0]);
     if (!failed(status)) {
         status =
             leaver->unknown ? write_question(leaver, &request) : write_request(leaver, &request);
@@ -260,7 +255,6 @@ static void ask_leader(struct leaver *leaver, uint64_t leader_id)
         become(leaver, leaver->unknown ? LEAVER_CONFIRMING : LEAVER_ASKING);
     }
     buffer_release(&request);
-    arena_release(&arena);
 }
 
 static void on_handed_over(struct membership_change *change, struct status status)
@@ -284,8 +278,7 @@ static void hand_over(struct leaver *leaver)
     struct status status =
         consensus_transfer(leaver->daemon->consensus, 0, &leaver->change, on_handed_over);
     if (status.code == STATUS_BUSY ||
-        (status.code == STATUS_NOT_FOUND &&
-         membership_make_heir(leaver->daemon->membership))) {
+        (status.code == STATUS_NOT_FOUND && membership_make_heir(leaver->daemon->membership))) {
         become(leaver, LEAVER_WAITING); /* Another change is under way: again at the next tick. */
     } else if (failed(status)) {
         give_up_status(leaver, wrap(status, "let another node lead first"));

@@ -126,8 +126,9 @@ static struct status machine_address_of(void *context, uint64_t node_id,
     struct arena arena = {0};
     struct member member;
     struct status status = store_member(daemon->store, &arena, node_id, &member);
-    if (!failed(status) && !slice_to_text(member.peer_address, out, CONSENSUS_ADDRESS_SIZE)) {
-        status = fail(STATUS_NOT_FOUND, "the member's address is too long");
+    _Static_assert(CONSENSUS_ADDRESS_SIZE == ADDRESS_SIZE, "one size of addresses");
+    if (!failed(status) && !address_book_peer(&daemon->addresses, &member, out)) {
+        status = fail(STATUS_NOT_FOUND, "the member's address is not known");
     }
     arena_release(&arena);
     return status;

@@ -62,6 +62,18 @@ uint64_t daemon_voters(const struct daemon *daemon, const struct cluster_view *c
     return cluster->voters != 0 ? cluster->voters : daemon->config.voters;
 }
 
+struct status daemon_rpc_address(struct daemon *daemon, uint64_t node_id, char out[ADDRESS_SIZE])
+{
+    struct arena arena = {0};
+    struct member member;
+    struct status status = store_member(daemon->store, &arena, node_id, &member);
+    if (failed(status) || !address_book_rpc(&daemon->addresses, &member, out)) {
+        status = fail(STATUS_UNREACHABLE, "the leader's address is not known here yet; ask again");
+    }
+    arena_release(&arena);
+    return status;
+}
+
 struct rpc_freshness daemon_freshness(struct daemon *daemon, bool stale)
 {
     struct rpc_freshness freshness = {

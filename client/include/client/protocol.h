@@ -612,6 +612,23 @@ struct rpc_digest_view {
 };
 extern const struct codec rpc_digest_view_codec;
 
+/* Where a member is now. */
+struct rpc_address_news {
+    uint64_t node_id;
+    struct slice peer_address;
+    struct slice rpc_address;
+    uint64_t said_at_ms; /* By itself, of its own clock; 0: as the state has it. */
+};
+extern const struct codec rpc_address_news_codec;
+
+/* From member to member, as question and as answer: where I am, and where I believe the others. */
+struct rpc_announce {
+    struct slice version;   /* Of musterd. */
+    uint64_t index;         /* Applied: how new the state's addresses are. */
+    struct codec_list news; /* rpc_address_news; of the sender first. */
+};
+extern const struct codec rpc_announce_codec;
+
 /* A call that a follower passes on, with who really asked. Only members may. */
 struct rpc_forward {
     struct slice method;
@@ -672,6 +689,7 @@ enum rpc_method {
     RPC_NODE_DIGEST,
     RPC_DESCRIBE,
     RPC_PEER_FORWARD,
+    RPC_PEER_ANNOUNCE,
     RPC_METHOD_COUNT,
 };
 
@@ -680,7 +698,7 @@ enum rpc_role {
     RPC_ROLE_VIEWER = 1,
     RPC_ROLE_OPERATOR = 2,
     RPC_ROLE_ADMIN = 3,
-    RPC_ROLE_PEER = 4, /* Another member's node certificate: may forward, nothing else. */
+    RPC_ROLE_PEER = 4, /* Another member's node certificate: may forward and announce. */
 };
 
 enum rpc_routing {
