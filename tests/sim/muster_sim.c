@@ -85,6 +85,17 @@ static bool parse_sabotage(const char *text, enum sabotage *out)
     return false;
 }
 
+static bool parse_mutant(const char *text, enum mutant *out)
+{
+    for (int i = MUTANT_NONE; i < MUTANT_COUNT; i++) {
+        if (strcmp(text, mutant_name((enum mutant)i)) == 0) {
+            *out = (enum mutant)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_unsigned(const char *text, unsigned low, unsigned high, unsigned *out)
 {
     char *end = NULL;
@@ -106,12 +117,13 @@ enum {
     KEY_QUIET = 'q',
     KEY_MACHINE = 'f',
     KEY_SABOTAGE = 'b',
+    KEY_MUTANT = 'u',
     KEY_WHOLE = 'w'
 };
 
 static const struct argp_option option_rows[] = {
     {"seeds", KEY_SEEDS, "A..B", 0, "run these seeds (default 1..100)", 0},
-    {"nodes", KEY_NODES, "N", 0, "nodes in the cluster, 1 to 7 (default 3)", 0},
+    {"nodes", KEY_NODES, "N", 0, "nodes in the cluster, 1 to 50 (default 3)", 0},
     {"guard", KEY_GUARD, "off|all|-RULE", 0, "without the guard, or without one rule; repeatable",
      0},
     {"members", KEY_MEMBERS, NULL, 0, "change the membership as well", 0},
@@ -123,6 +135,10 @@ static const struct argp_option option_rows[] = {
     {"sabotage", KEY_SABOTAGE, "NAME", 0,
      "do something wrong, to see that it is noticed: snapshot, replica, record; with --whole also "
      "barrier, exporters, read",
+     0},
+    {"mutant", KEY_MUTANT, "NAME", 0,
+     "the product without one of its invariants: sync, late-sync, directory, rewrite, checksum, "
+     "tail, term, vote, poison, room, index, commit",
      0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},
@@ -141,6 +157,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_GUARD: good = parse_guard(text, &soak->sim); break;
     case KEY_MEMBERS: soak->sim.members = true; break;
     case KEY_QUIET: soak->sim.quiet = true; break;
+    case KEY_MUTANT: good = parse_mutant(text, &soak->sim.mutant); break;
     case KEY_WHOLE: soak->sim.whole = true; break;
     case KEY_MACHINE:
         soak->sim.real_store = strcmp(text, "store") == 0;

@@ -10,6 +10,8 @@
  *     sim_node.c    one node: state machine, start and crash
  *     sim_io.c      its raft_io: the real write-ahead log over a simulated disk
  *     sim_machine.c its state machine: the real store, or a digest
+ *     sim_rot.c     a bit of a stopped node's files is wrong; the node is replaced
+ *     sim_mutant.c  the product without one of its invariants
  *     sim_world.c   events, randomness, the network
  *     sim_check.c   what must hold
  *     whole.h       the rest of a node, and the cloud: with --whole
@@ -27,7 +29,8 @@
 #include "guard.h"
 #include "sim_disk.h"
 
-#define SIM_NODES_MAX 7U
+#define SIM_NODES_MAX 50U
+#define SIM_VOTERS_MAX 7U /* At the start. */
 #define SIM_INDEX_MAX 20000U
 #define SIM_PROPOSALS_MAX 20000U
 #define SIM_COMMANDS_MAX 4U /* Of the store, in one entry. */
@@ -63,6 +66,24 @@ enum sabotage {
     SABOTAGE_COUNT,
 };
 
+/* Invariants of the product that a run is without; sim_mutant.c. */
+enum mutant {
+    MUTANT_NONE,
+    MUTANT_SYNC,      /* Nothing is synced. */
+    MUTANT_LATE_SYNC, /* Answered before it is synced. */
+    MUTANT_DIRECTORY, /* No directory is synced. */
+    MUTANT_REWRITE,   /* After a failed sync, what is read back is believed. */
+    MUTANT_CHECKSUM,  /* Nothing is checked. */
+    MUTANT_TAIL,      /* What stands behind a torn write is not looked at. */
+    MUTANT_TERM,      /* The term is not stored. */
+    MUTANT_VOTE,      /* The vote is not stored. */
+    MUTANT_POISON,    /* Nobody looks whether the log still takes anything. */
+    MUTANT_ROOM,      /* A follower does not ask the log for room. */
+    MUTANT_INDEX,     /* What the store has already is applied again. */
+    MUTANT_COMMIT,    /* A proposal is acknowledged before it is committed. */
+    MUTANT_COUNT,
+};
+
 struct sim_options {
     unsigned node_count;
     unsigned guard_disabled; /* Bits of enum guard_rule. */
@@ -72,10 +93,14 @@ struct sim_options {
     bool whole;              /* The workers, too, and a cloud. */
     bool trace;
     enum sabotage sabotage;
+    enum mutant mutant;
     bool real_store;     /* False: a digest is the state machine. */
     const char *scratch; /* An empty folder for the stores. */
     unsigned steps;
 };
+
+/* What is next for a node whose files are damaged; sim_rot.c. */
+enum replacing { REPLACING_NOTHING, REPLACING_REMOVAL, REPLACING_ADDITION };
 
 /* What a run did to its nodes; counted. */
 enum trouble {
@@ -122,6 +147,7 @@ struct sim_node {
     char address[16];
     bool alive;
     bool paused;
+    enum replacing replacing;
     bool removed_once; /* Was taken out of the configuration at some time. */
     unsigned life;     /* Counts starts and crashes: events of another life are void. */
     struct raft *raft;
@@ -171,6 +197,8 @@ struct event {
 struct flight { /* A message on the way. */
     struct raft_message message;
     unsigned from;
+    raft_id to_id; /* It may be another node by now. */
+    raft_id from_id;
     uint64_t round; /* Of reads, with --whole. */
 };
 
@@ -203,6 +231,7 @@ struct temper { /* What kind of weather this seed has. */
     bool disk_fails;
     bool disk_fills;
     bool clocks_stray;
+    bool rots;
     bool hunts_leader; /* Faults prefer the leader. */
 };
 
@@ -261,6 +290,7 @@ void world_sent(struct sim_node *from, void *payload);
 /* sim_io.c */
 void io_assemble(struct sim_node *node);
 struct status io_open(struct sim_node *node); /* The log; it is read whole. */
+struct status io_open_disk(const struct sim_node *node, struct sim_disk *disk, struct wal **out);
 void io_write(struct sim_node *node);
 void io_answer(struct sim_node *node);
 void io_snapshot_give(struct sim_node *node, void *payload);
@@ -276,6 +306,14 @@ void trouble_heal(struct sim_node *node);
 void trouble_sum(struct world *world); /* Add up what the disks counted. */
 uint64_t trouble_clock_ms(const struct sim_node *node);
 uint64_t trouble_wall_ms(const struct sim_node *node); /* Milliseconds, never 0. */
+
+/* sim_rot.c */
+void rot_strike(struct sim_node *node); /* That is stopped; if this seed's weather has it. */
+bool rot_mend(struct world *world);     /* The next step of a replacement; true if none is due. */
+
+/* sim_mutant.c */
+const char *mutant_name(enum mutant mutant);
+void mutant_open(struct world *world);
 
 /* sim_node.c */
 void node_start(struct sim_node *node);

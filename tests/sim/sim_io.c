@@ -36,17 +36,22 @@ static void *allocate(size_t size)
 
 /* ---- The log ---- */
 
-struct status io_open(struct sim_node *node)
+struct status io_open_disk(const struct sim_node *node, struct sim_disk *disk, struct wal **out)
 {
     const struct world *world = node->world;
     const struct wal_options options = {
-        .disk = &node->disk.disk,
+        .disk = &disk->disk,
         .segment_size = world->options.real_store ? SIM_SEGMENT_SIZE_STORE : WAL_SEGMENT_SIZE_MIN,
         .salt = world->seed * SIM_NODES_MAX + node->number + 1};
+    return wal_open(&options, out);
+}
+
+struct status io_open(struct sim_node *node)
+{
     node->write_due = false;
     node->answer_due = false;
     node->wal = NULL; /* That of the life before is lost with its memory. */
-    return wal_open(&options, &node->wal);
+    return io_open_disk(node, &node->disk, &node->wal);
 }
 
 /* The log has something to do. */

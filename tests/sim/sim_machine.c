@@ -65,7 +65,7 @@ void machine_open(struct sim_node *node)
         return;
     }
     char directory[SIM_PATH_SIZE];
-    int size = snprintf(directory, sizeof directory, "%s/%u", options->scratch, node->number);
+    int size = snprintf(directory, sizeof directory, "%s/%llu", options->scratch, node->id);
     if (size < 0 || (size_t)size >= sizeof directory ||
         (mkdir(directory, 0700) != 0 && errno != EEXIST)) {
         abort();
@@ -271,7 +271,10 @@ static void apply_to_store(struct sim_node *node, raft_index index, struct slice
     if (world->whole != NULL) {
         site_applied(node);
     }
-    if (is_skipped) {
+    if (is_skipped && world->options.mutant == MUTANT_INDEX) {
+        index = store_applied_index(node->store) + 1;
+        must(store_apply(node->store, index, commands, head.count, outcomes), "apply");
+    } else if (is_skipped) {
         world->skipped_count++;
         return;
     }

@@ -61,7 +61,10 @@ static void on_fatal(void *context, const char *action, int code)
 {
     struct sim_node *node = context;
     world_say(node->world, "node %u cannot %s: %s", node->number, action, raft_strerror(code));
-    bool may = code == RAFT_IOERR || (code == RAFT_NOSPACE && node->disk.full_count > 0);
+    /* A follower asks for room before; a leader's barrier comes as it must. */
+    bool asked = strcmp(action, "write entries") == 0 && node->raft->state == RAFT_FOLLOWER;
+    bool may = code == RAFT_IOERR ||
+               (code == RAFT_NOSPACE && node->disk.full_count > 0 && !asked);
     if (!may) {
         check_fail(node->world, VERDICT_CRASHED, "node %u cannot %s", node->number, action);
     }
@@ -164,6 +167,9 @@ static struct status start_raft(struct sim_node *node)
 
 void node_start(struct sim_node *node)
 {
+    if (node->replacing == REPLACING_REMOVAL) {
+        return; /* Its log would refuse. */
+    }
     node->life++;
     node->alive = true;
     node->paused = false;
@@ -228,6 +234,9 @@ void node_stop(struct sim_node *node)
     node->world->troubles[TROUBLE_STOP]++;
     raft_close(node->raft, raft_on_closed); /* The rest of it waits for sends, and is let go. */
     end_life(node);
+    if (node->disk.error_after < 0 && !node->disk.dead) {
+        rot_strike(node);
+    }
 }
 
 bool node_leads(const struct sim_node *node)
@@ -266,6 +275,10 @@ void node_propose(struct sim_node *node, unsigned count)
             proposal->proposed = false;
             raft_free(command.base);
         }
+        if (world->options.mutant == MUTANT_COMMIT && proposal->proposed) {
+            check_answer(proposal, 0);
+            proposal->answers = 0;
+        }
         if (node->guard != NULL) {
             guard_poll(node->guard);
         }
@@ -287,7 +300,7 @@ static void say_changes(struct sim_node *node)
         return;
     }
     node->look = now;
-    char members[SIM_NODES_MAX * 4 + 1] = "";
+    char members[SIM_NODES_MAX * 8 + 1] = "";
     for (unsigned i = 0; i < raft->configuration.n && i < SIM_NODES_MAX; i++) {
         const struct raft_server *server = &raft->configuration.servers[i];
         (void)snprintf(members + strlen(members), sizeof members - strlen(members), " %llu%c",

@@ -250,6 +250,9 @@ static void draw_act(struct world *world)
 static void act(struct world *world)
 {
     draw_act(world);
+    if (world_chance(world, 30)) {
+        (void)rot_mend(world);
+    }
     for (unsigned i = 0; i < world->options.node_count; i++) {
         node_check_power(&world->nodes[i]);
     }
@@ -258,6 +261,8 @@ static void act(struct world *world)
 static void draw_temper(struct world *world)
 {
     bool wild = world_chance(world, 40); /* A network that TCP would not be. */
+    unsigned nodes = world->options.node_count;
+    unsigned voters_max = nodes < SIM_VOTERS_MAX ? nodes : SIM_VOTERS_MAX;
     world->temper = (struct temper){
         .latency_max_ms = world_between(world, 2, 30),
         .loss_percent = wild ? world_between(world, 0, 10) : 0,
@@ -268,9 +273,10 @@ static void draw_temper(struct world *world)
         .snapshot_trailing = world_between(world, 1, 30),
         .disk_fails = world_chance(world, 20),
         .disk_fills = world_chance(world, 20),
+        .rots = !world->options.members && world->options.node_count >= 3 &&
+                world->options.guarded && !world->options.whole && world_chance(world, 30),
         .clocks_stray = world_chance(world, 30),
-        .voters = world->options.members ? world_between(world, 1, world->options.node_count)
-                                         : world->options.node_count,
+        .voters = world->options.members ? world_between(world, 1, voters_max) : voters_max,
         .hunts_leader = world_chance(world, 40),
     };
 }
@@ -297,6 +303,7 @@ static void run_healed(struct world *world, unsigned time_ms)
             node_start(&world->nodes[i]);
         }
     }
+    (void)rot_mend(world);
     world_run_until(world, world->now_ms + time_ms);
 }
 
@@ -315,9 +322,12 @@ static bool is_served(const struct world *world, const struct sim_node *node)
     return true;
 }
 
-static bool is_settled(const struct world *world)
+static bool is_settled(struct world *world)
 {
     raft_index highest = 0;
+    if (!rot_mend(world)) {
+        return false;
+    }
     for (unsigned i = 0; i < world->options.node_count; i++) {
         highest = world->nodes[i].applied > highest ? world->nodes[i].applied : highest;
     }
@@ -415,6 +425,7 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
         node->slow_ms = world_chance(world, 25) ? 80 : 8;
         trouble_open(node, seed);
     }
+    mutant_open(world);
     for (unsigned i = 0; i < options->node_count; i++) {
         node_start(&world->nodes[i]);
     }

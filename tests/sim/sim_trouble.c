@@ -101,7 +101,7 @@ void trouble_crash(struct sim_node *node)
         node_lose_power(node);
     } else if (drawn <= 85) {
         node->disk.operations_left = world_between(world, 0, CALLS_MAX);
-    } else if (node->disk.error_after < 0) { /* In good order, if nothing fails in it. */
+    } else {
         node_stop(node);
     }
 }

@@ -178,14 +178,16 @@ static void copy_entries(struct raft_append_entries *message)
     message->entries = entries;
 }
 
-static struct flight *board(const struct raft_message *message, unsigned from)
+static struct flight *board(const struct raft_message *message, const struct sim_node *from)
 {
     struct flight *flight = calloc(1, sizeof *flight);
     if (flight == NULL) {
         abort();
     }
     flight->message = *message;
-    flight->from = from;
+    flight->from = from->number;
+    flight->from_id = from->id;
+    flight->to_id = message->server_id;
     if (message->type == RAFT_IO_APPEND_ENTRIES) {
         if (message->append_entries.n_entries > 0) {
             copy_entries(&flight->message.append_entries);
@@ -246,7 +248,7 @@ static void fly(struct sim_node *from, unsigned to, const struct raft_message *m
         at_ms = *last_ms;
     }
     *last_ms = at_ms > *last_ms ? at_ms : *last_ms;
-    struct flight *flight = board(message, from->number);
+    struct flight *flight = board(message, from);
     flight->round = world->whole != NULL ? site_round(from, message) : 0;
     world_push(world, at_ms, EVENT_DELIVER, to, flight);
 }
@@ -266,7 +268,7 @@ int world_send(struct sim_node *from, struct raft_io_send *request,
         world_push(world, world->now_ms, EVENT_FATAL, from->number, NULL);
         return RAFT_NOCONNECTION;
     }
-    unsigned to = (unsigned)message->server_id - 1;
+    unsigned to = (unsigned)((message->server_id - 1) % SIM_NODES_MAX);
     struct sent *sent = calloc(1, sizeof *sent);
     if (sent == NULL) {
         abort();
@@ -302,14 +304,14 @@ void world_deliver(struct sim_node *to, struct flight *flight)
 {
     struct world *world = to->world;
     struct sim_node *from = &world->nodes[flight->from];
-    bool is_lost = world->cut[flight->from][to->number] || !io_takes(to, &flight->message);
+    bool is_lost = flight->to_id != to->id || world->cut[flight->from][to->number] || !io_takes(to, &flight->message);
     if (!is_lost && flight->message.type == RAFT_IO_INSTALL_SNAPSHOT) {
         is_lost = !machine_fetch(to, from, &flight->message.install_snapshot);
     }
     if (is_lost) {
         raft_view_drop(&flight->message);
     } else {
-        flight->message.server_id = from->id;
+        flight->message.server_id = flight->from_id;
         flight->message.server_address = from->address;
         if (world->whole != NULL) {
             site_heard(to, flight);

@@ -31,9 +31,15 @@ static struct status power(struct sim_disk *sim)
     return sim->dead ? fail(STATUS_IO, "the power is off") : OK;
 }
 
+static void settle(struct sim_disk *sim, struct sim_file *file, bool all);
+
 /* Count one changing call; true if the power fails in it. */
 static bool power_fails(struct sim_disk *sim)
 {
+    if (sim->late_file >= 0 && !sim->dead) {
+        settle(sim, &sim->files[sim->late_file], true);
+        sim->late_file = -1;
+    }
     if (sim->operations_left > 0) {
         sim->operations_left--;
     } else if (sim->operations_left == 0) {
@@ -283,6 +289,10 @@ static struct status sim_write(void *context, int file, struct iovec *parts, int
         if (size == 0) {
             continue;
         }
+        if (sim->skips_same && memcmp(to->live + offset, parts[i].iov_base, size) == 0) {
+            offset += size;
+            continue;
+        }
         memcpy(to->live + offset, parts[i].iov_base, size);
         for (size_t k = offset / SECTOR_SIZE; k <= (offset + size - 1) / SECTOR_SIZE; k++) {
             to->dirty[k] = true;
@@ -337,7 +347,9 @@ static struct status sim_sync(void *context, int file)
         return error("sync");
     }
     sim->syncs++;
-    if (!sim->ignores_sync) {
+    if (sim->syncs_late) {
+        sim->late_file = file;
+    } else if (!sim->ignores_sync) {
         settle(sim, &sim->files[file], true);
     }
     return OK;
@@ -384,7 +396,7 @@ static struct status sim_sync_directory(void *context)
     if (errs(sim)) {
         return error("sync directory");
     }
-    if (!sim->ignores_sync) {
+    if (!sim->ignores_sync && !sim->ignores_directory) {
         memcpy(sim->durable, sim->live, sizeof sim->durable);
         sim->change_count = 0;
         collect(sim);
@@ -418,6 +430,7 @@ void sim_disk_crash(struct sim_disk *sim)
         }
     }
     sim->dead = false;
+    sim->late_file = -1;
     sim->operations_left = -1;
     sim->error_after = -1;
 }
@@ -480,6 +493,7 @@ void sim_disk_init(struct sim_disk *sim, uint64_t seed)
 {
     memset(sim, 0, sizeof *sim);
     sim->random = seed;
+    sim->late_file = -1;
     sim->operations_left = -1;
     sim->error_after = -1;
     for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
@@ -497,6 +511,15 @@ void sim_disk_init(struct sim_disk *sim, uint64_t seed)
                               .rename = sim_rename,
                               .unlink = sim_unlink,
                               .sync_directory = sim_sync_directory};
+}
+
+void sim_disk_renew(struct sim_disk *sim)
+{
+    for (size_t i = 0; i < SIM_DISK_FILES_MAX; i++) {
+        sim->live[i].file = sim->durable[i].file = -1;
+    }
+    sim->change_count = 0;
+    collect(sim);
 }
 
 void sim_disk_release(struct sim_disk *sim)

@@ -50,7 +50,14 @@ struct sim_disk {
     long operations_left; /* Until the power fails, in calls that change something; < 0: never. */
     long error_after;     /* Calls until one fails, once, with STATUS_IO; < 0: never. */
     bool dead;            /* It failed: every call fails. */
-    bool ignores_sync;    /* Lies: syncs do nothing. A checker must notice. */
+
+    /* How it may be worse than it says, which a checker must notice. */
+    bool ignores_sync;      /* Syncs do nothing. */
+    bool ignores_directory; /* Those of the directory do nothing. */
+    bool syncs_late;        /* A sync is done when the next call comes. */
+    bool skips_same;        /* Bytes that are there already are not written again. */
+    int late_file;          /* Not yet synced; -1: none. */
+
     unsigned syncs;
     unsigned open_count;
     unsigned errors;     /* Calls that failed because of `error_after`. */
@@ -70,6 +77,9 @@ void sim_disk_release(struct sim_disk *sim);
 
 /* Lose what the seed says of what was not synced, and have power again. */
 void sim_disk_crash(struct sim_disk *sim);
+
+/* Forget all files. */
+void sim_disk_renew(struct sim_disk *sim);
 
 /* Bytes of all files. */
 uint64_t sim_disk_used(const struct sim_disk *sim);
