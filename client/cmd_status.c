@@ -7,6 +7,7 @@
  *     registration  registered with AMERICAS as esa1, since 2026-11-22 09:01:12
  *     export        waiting for data, by esa2; 1,234 produced = 1,200 delivered + 34 pending ...
  *     storage       12.1 MiB of 1.0 GiB, log 3.0 MiB
+ *     catching up   esa3, 412.0 MiB of 1.0 GiB (40 %), 31.9 MiB/s
  *
  *     NAME  ROLE     STATE      LAG  VERSION  HEARD  ADDRESS
  *     esa1  voter    connected    0  0.1.0    ...
@@ -326,6 +327,32 @@ void cmd_print_problems(struct cli *cli, const struct codec_list *problems)
     }
 }
 
+/* ---- Catching up ---- */
+
+static void print_catching_up(struct cli *cli, const struct codec_list *list)
+{
+    const struct rpc_member *members = list->items;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct rpc_member *member = &members[i];
+        char done[OUTPUT_TEXT_SIZE];
+        char whole[OUTPUT_TEXT_SIZE];
+        char rate[OUTPUT_TEXT_SIZE];
+        if (!member->catching_up) {
+            continue;
+        }
+        print_title(cli, "catching up");
+        (void)printf("%s", output_safe(&cli->arena, member->name));
+        if (member->image_size == 0) {
+            (void)printf(", an image is being prepared for it\n");
+            continue;
+        }
+        double share = (double)member->image_done * 100 / (double)member->image_size;
+        (void)printf(", %s of %s (%.0f %%), %s/s\n", output_size(member->image_done, done),
+                     output_size(member->image_size, whole), share < 100 ? share : 100,
+                     output_size(member->image_rate, rate));
+    }
+}
+
 /* ---- The page ---- */
 
 static int show_status(struct cli *cli, const void *result, bool compact)
@@ -355,6 +382,7 @@ static int show_status(struct cli *cli, const void *result, bool compact)
                  output_size(status->store_used, used), output_size(status->store_max, most),
                  output_size(status->log_size, log), (unsigned long long)status->applied_index,
                  (unsigned long long)status->last_index);
+    print_catching_up(cli, &status->members);
     (void)printf("\n");
     int exit_code = print_members(cli, &status->members, told_by_leader(status));
     if (status->problems.count > 0) {

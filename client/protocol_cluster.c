@@ -21,6 +21,10 @@ static const struct codec_field member_fields[] = {
     CODEC_FIELD(struct rpc_member, 12, lag, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_member, 13, heard_ms_ago, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_member, 14, certificate_not_after_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_member, 15, catching_up, CODEC_BOOL, 1),
+    CODEC_OPTIONAL(struct rpc_member, 16, image_done, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_member, 17, image_size, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_member, 18, image_rate, CODEC_U64, UINT64_MAX),
 };
 const struct codec rpc_member_codec = CODEC(struct rpc_member, "member", member_fields);
 

@@ -8,20 +8,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
-
-#include "base/fault.h"
 
 struct image_file {
     const struct image_file_handlers *handlers;
     void *context;
-    char path[IMAGE_FILE_PATH_SIZE];
+    char path[IMAGE_PATH_SIZE];
     int fd;
     EVP_MD_CTX *digest;
 
@@ -31,78 +29,88 @@ struct image_file {
     uv_timer_t timer; /* Calls `closed` from the loop. */
     bool busy;
 
+    bool looking; /* The work in flight hashes what was there. */
+    bool anew;    /* The next work throws it away first. */
+    atomic_bool cancelled;
     bool finishing; /* Asked for; `finish_in_work`: the work in flight is the last. */
     bool finish_in_work;
     bool kept;
+    bool keep_part;
     uint64_t size;
     uint64_t expected_size;
-    uint8_t expected_digest[32];
+    uint8_t found_digest[IMAGE_DIGEST_SIZE];
+    uint8_t expected_digest[IMAGE_DIGEST_SIZE];
     struct status status; /* Of the work; sticky. */
     void (*closed)(void *context);
 };
 
 /* ---- On the worker ---- */
 
-static struct status write_all(struct image_file *file)
+/* A part that cannot be read is a part that is not there. */
+static void look(struct image_file *file)
 {
-    const char *at = file->working.data;
-    size_t left = file->working.size;
-    if (left > 0 && EVP_DigestUpdate(file->digest, at, left) != 1) {
-        return fail(STATUS_NO_MEMORY, "hash an image");
+    struct stat found;
+    if (fstat(file->fd, &found) != 0 || found.st_size <= 0 ||
+        failed(
+            image_bytes_hash(file->fd, (uint64_t)found.st_size, &file->cancelled, file->digest)) ||
+        failed(image_bytes_digest(file->digest, file->found_digest)) ||
+        lseek(file->fd, 0, SEEK_END) != found.st_size) {
+        file->size = 0;
+        file->anew = true;
+        return;
     }
-    if (fault_fires(FAULT_IMAGE_WRITE)) {
-        return fail_errno(ENOSPC, "write %s", file->path);
-    }
-    while (left > 0) {
-        ssize_t written = write(file->fd, at, left);
-        if (written < 0 && errno != EINTR) {
-            return fail_errno(errno, "write %s", file->path);
-        }
-        size_t done = written < 0 ? 0 : (size_t)written;
-        at += done;
-        left -= done;
-    }
-    file->size += file->working.size;
-    return OK;
+    file->size = (uint64_t)found.st_size;
 }
 
-static struct status sync_folder(const char *path)
+static struct status begin_anew(struct image_file *file)
 {
-    char copy[IMAGE_FILE_PATH_SIZE];
-    (void)snprintf(copy, sizeof copy, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return fail_errno(errno, "open the folder of %s", path);
+    file->anew = false;
+    file->size = 0;
+    if (ftruncate(file->fd, 0) != 0 || lseek(file->fd, 0, SEEK_SET) != 0) {
+        return fail_errno(errno, "empty %s", file->path);
     }
-    struct status status = fsync(fd) == 0 ? OK : fail_errno(errno, "sync the folder of %s", path);
-    (void)close(fd);
-    return status;
+    return EVP_DigestInit_ex(file->digest, EVP_sha256(), NULL) == 1
+               ? OK
+               : fail(STATUS_NO_MEMORY, "hash an image");
+}
+
+static struct status write_all(struct image_file *file)
+{
+    struct status status = file->anew ? begin_anew(file) : OK;
+    struct slice bytes = buffer_slice(&file->working);
+    if (failed(status)) {
+        return status;
+    }
+    if (bytes.size > 0 && EVP_DigestUpdate(file->digest, bytes.data, bytes.size) != 1) {
+        return fail(STATUS_NO_MEMORY, "hash an image");
+    }
+    return image_bytes_write(file->fd, file->path, bytes, &file->size);
 }
 
 static struct status verify_and_sync(struct image_file *file)
 {
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned digest_size = 0;
-    if (EVP_DigestFinal_ex(file->digest, digest, &digest_size) != 1) {
-        return fail(STATUS_NO_MEMORY, "hash an image");
+    uint8_t digest[IMAGE_DIGEST_SIZE];
+    struct status status = image_bytes_digest(file->digest, digest);
+    if (failed(status)) {
+        return status;
     }
     if (file->size != file->expected_size) {
         return fail(STATUS_CORRUPT, "an image has %llu bytes, not %llu",
                     (unsigned long long)file->size, (unsigned long long)file->expected_size);
     }
-    if (digest_size != sizeof file->expected_digest ||
-        memcmp(digest, file->expected_digest, digest_size) != 0) {
+    if (memcmp(digest, file->expected_digest, sizeof digest) != 0) {
         return fail(STATUS_CORRUPT, "an image does not have its checksum");
     }
-    if (fault_fires(FAULT_IMAGE_SYNC) ? (errno = EIO, true) : fsync(file->fd) != 0) {
-        return fail_errno(errno, "sync %s", file->path);
-    }
-    return sync_folder(file->path);
+    return image_bytes_sync(file->fd, file->path);
 }
 
 static void run(uv_work_t *work)
 {
     struct image_file *file = work->data;
+    if (file->looking) {
+        look(file);
+        return;
+    }
     file->status = write_all(file);
     if (!failed(file->status) && file->finish_in_work) {
         file->status = verify_and_sync(file);
@@ -118,7 +126,7 @@ static void on_timer_closed(uv_handle_t *handle)
     void *context = file->context;
     (void)close(file->fd);
     if (!file->kept) {
-        (void)unlink(file->path);
+        image_bytes_remove(handle->loop, file->path);
     }
     EVP_MD_CTX_free(file->digest);
     buffer_release(&file->collected);
@@ -129,6 +137,21 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void begin_work(struct image_file *file);
 
+static void on_looked(struct image_file *file)
+{
+    file->looking = false;
+    file->handlers->on_looked(file->context, file->size, file->found_digest);
+}
+
+/* The worker has let go. */
+static void close_now(struct image_file *file)
+{
+    bool may_go_on = file->keep_part && !failed(file->status);
+    /* What was only looked at is as it was. */
+    file->kept = file->kept || (may_go_on && (file->looking || file->size > 0));
+    uv_close((uv_handle_t *)&file->timer, on_timer_closed);
+}
+
 static void on_worked(uv_work_t *work, int error)
 {
     struct image_file *file = work->data;
@@ -136,10 +159,12 @@ static void on_worked(uv_work_t *work, int error)
     file->busy = false;
     buffer_clear(&file->working);
     if (file->closed != NULL) {
-        uv_close((uv_handle_t *)&file->timer, on_timer_closed);
+        close_now(file);
         return;
     }
-    if (file->finish_in_work) {
+    if (file->looking) {
+        on_looked(file);
+    } else if (file->finish_in_work) {
         file->kept = !failed(file->status);
         file->handlers->on_finished(file->context, file->status);
     } else if (failed(file->status)) {
@@ -155,16 +180,27 @@ static void on_worked(uv_work_t *work, int error)
     }
 }
 
+static void queue_work(struct image_file *file)
+{
+    file->busy = true;
+    file->work.data = file;
+    int error = uv_queue_work(file->timer.loop, &file->work, run, on_worked);
+    assert(error == 0); /* Fails for want of a function only. */
+}
+
 static void begin_work(struct image_file *file)
 {
     struct buffer empty = file->working;
     file->working = file->collected;
     file->collected = empty;
-    file->busy = true;
     file->finish_in_work = file->finishing;
-    file->work.data = file;
-    int error = uv_queue_work(file->timer.loop, &file->work, run, on_worked);
-    assert(error == 0); /* Fails for want of a function only. */
+    queue_work(file);
+}
+
+void image_file_begin(struct image_file *file, bool go_on)
+{
+    assert(!file->looking && !file->busy);
+    file->anew = file->anew || !go_on;
 }
 
 struct status image_file_add(struct image_file *file, struct slice bytes, bool *full)
@@ -179,7 +215,8 @@ struct status image_file_add(struct image_file *file, struct slice bytes, bool *
     return OK;
 }
 
-void image_file_finish(struct image_file *file, uint64_t size, const uint8_t digest[32])
+void image_file_finish(struct image_file *file, uint64_t size,
+                       const uint8_t digest[IMAGE_DIGEST_SIZE])
 {
     file->finishing = true;
     file->expected_size = size;
@@ -189,11 +226,13 @@ void image_file_finish(struct image_file *file, uint64_t size, const uint8_t dig
     }
 }
 
-void image_file_close(struct image_file *file, void (*closed)(void *context))
+void image_file_close(struct image_file *file, bool keep_part, void (*closed)(void *context))
 {
     file->closed = closed;
+    file->keep_part = keep_part;
+    atomic_store(&file->cancelled, true);
     if (!file->busy) {
-        uv_close((uv_handle_t *)&file->timer, on_timer_closed);
+        close_now(file);
     }
 }
 
@@ -201,8 +240,8 @@ struct status image_file_open(struct uv_loop_s *loop, const char *path,
                               const struct image_file_handlers *handlers, void *context,
                               struct image_file **out)
 {
-    if (strlen(path) >= IMAGE_FILE_PATH_SIZE) {
-        return fail(STATUS_INVALID, "a path has at most %u bytes", IMAGE_FILE_PATH_SIZE - 1);
+    if (strlen(path) >= IMAGE_PATH_SIZE) {
+        return fail(STATUS_INVALID, "a path has at most %u bytes", IMAGE_PATH_SIZE - 1);
     }
     struct image_file *file = calloc(1, sizeof *file);
     if (file == NULL) {
@@ -216,7 +255,7 @@ struct status image_file_open(struct uv_loop_s *loop, const char *path,
     if (file->digest == NULL || EVP_DigestInit_ex(file->digest, EVP_sha256(), NULL) != 1) {
         status = fail(STATUS_NO_MEMORY, "receive an image");
     } else {
-        file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        file->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         status = file->fd < 0 ? fail_errno(errno, "make %s", path) : OK;
     }
     if (failed(status)) {
@@ -226,6 +265,8 @@ struct status image_file_open(struct uv_loop_s *loop, const char *path,
     }
     (void)uv_timer_init(loop, &file->timer);
     file->timer.data = file;
+    file->looking = true;
+    queue_work(file);
     *out = file;
     return OK;
 }

@@ -66,6 +66,17 @@ static void fill_peers(const struct consensus *node, struct consensus_status *ou
     peers_statistics(node->peers, &peers);
     out->peer_bytes_sent = peers.bytes_sent;
     out->peer_bytes_received = peers.bytes_received;
+    out->images_resumed = peers.images_resumed;
+    _Static_assert(CONSENSUS_TRANSFERS_MAX == PEER_TRANSFERS_MAX, "all of them are shown");
+    struct peer_transfer transfers[PEER_TRANSFERS_MAX];
+    out->transfer_count = peers_transfers(node->peers, transfers);
+    for (size_t i = 0; i < out->transfer_count; i++) {
+        out->transfers[i] = (struct consensus_transfer){.node_id = transfers[i].node_id,
+                                                        .sending = transfers[i].sending,
+                                                        .done_size = transfers[i].done_size,
+                                                        .total_size = transfers[i].total_size,
+                                                        .rate = transfers[i].rate};
+    }
 }
 
 uint64_t consensus_space_needed(const char *directory)
@@ -88,6 +99,8 @@ void consensus_status(const struct consensus *consensus, struct consensus_status
                                      .entries = consensus->entry_count,
                                      .snapshots_taken = consensus->snapshots_taken,
                                      .snapshots_installed = consensus->snapshots_installed,
+                                     .snapshot_time_us_max = consensus->snapshot_time_us_max,
+                                     .install_time_us_max = consensus->install_time_us_max,
                                      .leader_heard_ms_ago = UINT64_MAX};
     if (consensus->raft_closed) {
         return;

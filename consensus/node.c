@@ -20,8 +20,7 @@
 #define SNAPSHOT_AFTER_SIZE ((size_t)64 << 20U)
 #define SNAPSHOT_TRAILING_COUNT 4096U
 #define PENDING_SIZE_MAX ((size_t)64 << 20U)
-/* How long a leader waits for a follower that fetches an image before it offers one again. */
-#define INSTALL_TIMEOUT_MS 60000U
+#define INSTALL_TIMEOUT_MS 10000U /* Until an image is offered again, to one that restarted. */
 /* Catching up before a promotion: rounds, and the longest of one. */
 #define CATCH_UP_ROUNDS 10U
 #define CATCH_UP_ROUND_MS 30000U
@@ -227,6 +226,7 @@ static void node_turn(struct consensus *node)
         node_io_turn(node);
         propose_turn(node);
         snapshot_turn(node);
+        catch_up_turn(node);
         review_peers(node);
         read_turn(node);
     } else {
@@ -254,6 +254,7 @@ static void on_after_wait(uv_check_t *handle)
 static void release(struct consensus *node)
 {
     propose_release(node);
+    catch_up_close(node);
     guard_destroy(node->guard);
     free(node->directory);
     free(node->address);

@@ -7,7 +7,8 @@
  *     propose.c     proposals become entries; entries reach the machine
  *     read.c        linearizable reads: read_rounds.h on this node
  *     membership.c  who takes part, and handing over
- *     snapshot.c    when the log is cut, and catching up by an image
+ *     snapshot.c    when the log is cut
+ *     catch_up.c    catching up by an image, both ends
  *     inspect.c     what an operator sees
  *
  * Everything runs on the loop's thread. libraft is entered from the loop only (a tick, a message, a
@@ -29,6 +30,7 @@
 #include "batch.h"
 #include "consensus/consensus.h"
 #include "guard.h"
+#include "image_spool.h"
 #include "peer.h"
 #include "read_rounds.h"
 #include "wal.h"
@@ -65,11 +67,20 @@ struct proposals {
 };
 
 struct images { /* Catching up by an image. */
+    bool held;  /* `message` is. */
     bool fetching;
+    bool superseded;        /* What is being fetched is not what `message` offers. */
+    bool hurries;           /* Images are sent without a limit of their rate. */
+    bool holds;             /* The log is not cut, for a follower's sake; looked at next ... */
+    uint64_t held_until_ms; /* ... then. */
+    bool cleaned;
     struct peer_image request;
     struct raft_wire_message message; /* InstallSnapshot, held until the image is installed. */
     char address[CONSENSUS_ADDRESS_SIZE];
     char path[NODE_PATH_SIZE];
+    unsigned pause_ms;
+    uint64_t retry_at_ms;
+    uint64_t used_at_ms; /* The files, last. */
 };
 
 struct consensus {
@@ -87,6 +98,7 @@ struct consensus {
     struct guard *guard;
     struct wal *wal;
     struct peers *peers;
+    struct image_spool *spool;
     raft_io_tick_cb tick;
     raft_io_recv_cb recv;
     raft_io_close_cb io_closed;
@@ -110,7 +122,7 @@ struct consensus {
     uint64_t leader_heard_ms;
     bool leader_heard;
     struct read_echo echo; /* As a follower. */
-    raft_index reviewed; /* The configuration for which the peers were asked again. */
+    raft_index reviewed;   /* The configuration for which the peers were asked again. */
 
     struct proposals proposals;
     struct reads reads;
@@ -125,6 +137,8 @@ struct consensus {
     uint64_t entry_count;
     uint64_t snapshots_taken;
     uint64_t snapshots_installed;
+    uint64_t snapshot_time_us_max;
+    uint64_t install_time_us_max;
 };
 
 /* ---- node.c ---- */
@@ -151,7 +165,6 @@ uint64_t node_now_ms(const struct consensus *node);
 /* A voter that hears nothing stands for election. Who has no vote waits for ever in libraft, in the
  * name of a leader that may be gone, or may have dropped it: this tells. */
 bool node_leader_is_silent(const struct consensus *node);
-
 
 /* ---- node_io.c ---- */
 void node_io_assemble(struct consensus *node);
@@ -182,7 +195,21 @@ void membership_turn(struct consensus *node);
 MUST_USE struct status snapshot_check_store(const struct consensus *node);
 int snapshot_take(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned *count);
 int snapshot_restore(struct raft_fsm *fsm, struct raft_buffer *buffer);
-void snapshot_offered(struct consensus *node, struct raft_wire_message *message);
 void snapshot_turn(struct consensus *node);
+/* How many entries a snapshot taken now would leave behind it. */
+unsigned snapshot_trailing_count(const struct consensus *node);
+
+/* ---- catch_up.c ---- */
+MUST_USE struct status catch_up_open(struct consensus *node);
+void catch_up_close(struct consensus *node); /* When the peers are gone. */
+void catch_up_offered(struct consensus *node, struct raft_wire_message *message);
+void catch_up_turn(struct consensus *node);
+/* A follower that is catching up would need another image if the log were cut now, as it is due. */
+bool catch_up_holds_log(struct consensus *node, bool is_due);
+/* For struct peers_options. */
+uint64_t catch_up_image_version(void *context);
+struct status catch_up_image_open(void *context, uint64_t version, const atomic_bool *cancelled,
+                                  int *fd);
+void catch_up_on_image(void *context, uint64_t node_id, const char *words);
 
 #endif

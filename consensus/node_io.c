@@ -288,7 +288,7 @@ static void on_message(void *context, struct raft_wire_message *message)
         break;
     case RAFT_IO_INSTALL_SNAPSHOT:
         note_leader(node, message->raft.install_snapshot.term, 0);
-        snapshot_offered(node, message);
+        catch_up_offered(node, message);
         return;
     case RAFT_IO_APPEND_ENTRIES_RESULT: note_result(node, message); break;
     default: break; /* libraft's numbers, not an enum of ours. */
@@ -325,12 +325,6 @@ static void on_gone(void *context, uint64_t node_id)
     }
 }
 
-static struct status image_write(void *context, int fd)
-{
-    const struct machine *machine = &((struct consensus *)context)->options.machine;
-    return machine->image_write(machine->context, fd);
-}
-
 struct status node_io_open_peers(struct consensus *node, const struct consensus_options *options)
 {
     struct peers_options peers = {
@@ -345,12 +339,18 @@ struct status node_io_open_peers(struct consensus *node, const struct consensus_
         .peer_allowed = peer_allowed,
         .on_message = on_message,
         .on_gone = on_gone,
-        .image_write = image_write,
+        .image_version = catch_up_image_version,
+        .image_open = catch_up_image_open,
+        .on_image = catch_up_on_image,
+        .image_rate_max = options->catch_up_rate_max,
         .address = options->address,
         .ping_ms =
             node->options.election_timeout_ms / 2, /* Silence is known as soon as it counts. */
     };
-    struct status status = peers_open(&peers, &node->peers);
+    struct status status = catch_up_open(node);
+    if (!failed(status)) {
+        status = peers_open(&peers, &node->peers);
+    }
     node->peers_open = !failed(status);
     return status;
 }

@@ -187,6 +187,30 @@ void peers_answer(struct peers *peers, struct peer_send *send, struct status sta
     peers->answers_end = &send->next;
 }
 
+/* ---- Images ---- */
+
+void peers_set_image_rate(struct peers *peers, uint64_t bytes_per_s)
+{
+    peers->options.image_rate_max = bytes_per_s;
+    peers->image_due_us = 0;
+}
+
+size_t peers_transfers(const struct peers *peers, struct peer_transfer out[PEER_TRANSFERS_MAX])
+{
+    size_t count = 0;
+    const struct image_fetch *fetch = peers->fetches;
+    while (fetch != NULL && count < PEER_TRANSFERS_MAX) {
+        fetch = image_fetch_progress(fetch, &out[count++]);
+    }
+    for (const struct link *link = peers->links; link != NULL && count < PEER_TRANSFERS_MAX;
+         link = link->next) {
+        if (link->source != NULL) {
+            out[count++] = image_source_progress(link);
+        }
+    }
+    return count;
+}
+
 /* ---- Opening ---- */
 
 static unsigned or_default(unsigned value, unsigned otherwise)

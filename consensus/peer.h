@@ -26,6 +26,7 @@
 #define PEER_H
 
 #include <raft.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -74,8 +75,13 @@ struct peers_options {
      * per second. NULL: ignored. `node_id` is 0 if not known. */
     void (*on_trouble)(void *context, uint64_t node_id, struct status reason);
 
-    /* As struct machine's. On a worker thread. NULL: no images are served. */
-    struct status (*image_write)(void *context, int fd);
+    /* What an image that is asked for now must be good for: image_spool.h's version. */
+    uint64_t (*image_version)(void *context);
+    /* As image_spool_get(). On a thread of its own. NULL: no images are served. */
+    struct status (*image_open)(void *context, uint64_t version, const atomic_bool *cancelled,
+                                int *fd);
+    /* Something about an image that an operator may want to read. NULL: ignored. */
+    void (*on_image)(void *context, uint64_t node_id, const char *words);
 
     const char *address; /* What we tell peers as ours; NULL: the address as bound. */
 
@@ -86,7 +92,7 @@ struct peers_options {
     unsigned reconnect_min_ms;     /* 50 */
     unsigned reconnect_max_ms;     /* 2000 */
     size_t queued_size_max;        /* 32 MiB: bytes unsent to one peer. */
-    uint64_t image_rate_max;       /* Bytes per second of one image; 0: unlimited. */
+    uint64_t image_rate_max;       /* Bytes per second of all images served; 0: unlimited. */
 };
 
 /*
@@ -164,6 +170,7 @@ struct peers_statistics {
     uint64_t connections_refused; /* Not allowed, too many, failed in TLS. */
     uint64_t images_served;
     uint64_t images_fetched;
+    uint64_t images_resumed; /* Of those fetched or begun: behind bytes that were there already. */
 };
 
 void peers_statistics(const struct peers *peers, struct peers_statistics *out);
@@ -183,23 +190,43 @@ struct peer_image {
 };
 
 /*
- * Fetch an image of the state of node `node_id`, as its machine's image_write() writes it, into
- * `path`, which is made or replaced. On success `done` is called exactly once:
+ * Fetch an image of the state of node `node_id` into `path`. If an earlier attempt left a part of
+ * one there, which the node still serves, only the rest is sent; otherwise it begins anew. On success
+ * `done` is called exactly once:
  *   STATUS_OK           the file is complete, its SHA-256 verified, it and its folder on disk
  *   STATUS_BUSY         the node serves PEER_IMAGES_MAX images already: ask again later
  *   STATUS_NOT_FOUND    the node serves no images
- *   STATUS_UNREACHABLE, STATUS_UNAUTHORIZED, STATUS_TIMEOUT (no byte within dead_ms)
+ *   STATUS_UNREACHABLE, STATUS_UNAUTHORIZED
+ *   STATUS_TIMEOUT      no byte of the image within dead_ms, once it has begun
  *   STATUS_CORRUPT      size or checksum differ
  *   STATUS_FULL, STATUS_IO  the file cannot be written, or the connection broke
  *   STATUS_UNKNOWN      cancelled, or peers_close()
- * and after anything but STATUS_OK the file is gone. STATUS_NOT_FOUND also when no address of the
- * node is known. On failure, STATUS_NO_MEMORY, STATUS_INVALID, STATUS_FULL or STATUS_IO (the file
- * cannot be made), `done` is never called.
+ * and after anything but STATUS_OK a part may be there for the next attempt, but for STATUS_CORRUPT and a
+ * file that cannot be written. STATUS_NOT_FOUND also when no address of the node is known. On
+ * failure, STATUS_NO_MEMORY, STATUS_INVALID, STATUS_FULL or STATUS_IO (the file cannot be made),
+ * `done` is never called.
  */
 MUST_USE struct status peer_image_fetch(struct peers *peers, struct peer_image *image,
                                         uint64_t node_id, const char *path, peer_image_done done);
 
 /* Give up; `done` comes with STATUS_UNKNOWN, from the loop. Only between fetch and `done`. */
 void peer_image_cancel(struct peer_image *image);
+
+/* From now on; 0: unlimited. */
+void peers_set_image_rate(struct peers *peers, uint64_t bytes_per_s);
+
+/* An image on its way. */
+struct peer_transfer {
+    uint64_t node_id;    /* At the other end. */
+    bool sending;        /* From here to there. */
+    uint64_t done_size;  /* Bytes that are there. */
+    uint64_t total_size; /* 0: not known yet, the image is being written to a file. */
+    uint64_t rate;       /* Bytes per second, since this attempt began. */
+};
+
+#define PEER_TRANSFERS_MAX (PEER_IMAGES_MAX + 1)
+
+/* Those under way; returns how many. */
+size_t peers_transfers(const struct peers *peers, struct peer_transfer out[PEER_TRANSFERS_MAX]);
 
 #endif

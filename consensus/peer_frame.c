@@ -19,6 +19,8 @@ static const size_t size_max[FRAME_KIND_COUNT] = {
     [FRAME_MESSAGE] = PEER_MESSAGE_SIZE_MAX,
     [FRAME_IMAGE_DATA] = FRAME_IMAGE_SIZE_MAX,
     [FRAME_IMAGE_END] = FRAME_IMAGE_END_SIZE,
+    [FRAME_IMAGE_ASK] = FRAME_IMAGE_ASK_SIZE,
+    [FRAME_IMAGE_BEGIN] = FRAME_IMAGE_BEGIN_SIZE,
 };
 
 static void take(struct slice *input, void *out, size_t size)
@@ -122,6 +124,25 @@ bool frame_put_hello(struct buffer *out, enum frame_purpose purpose, const char 
     return buffer_append(out, bytes, sizeof bytes) && buffer_append(out, address, address_size);
 }
 
+bool frame_put_ask(struct buffer *out, uint64_t size, const uint8_t digest[32])
+{
+    uint8_t bytes[FRAME_HEADER_SIZE + FRAME_IMAGE_ASK_SIZE];
+    uint64_t little = htole64(size);
+    frame_header(FRAME_IMAGE_ASK, FRAME_IMAGE_ASK_SIZE, bytes);
+    memcpy(bytes + FRAME_HEADER_SIZE, &little, sizeof little);
+    memcpy(bytes + FRAME_HEADER_SIZE + sizeof little, digest, 32);
+    return buffer_append(out, bytes, sizeof bytes);
+}
+
+bool frame_put_begin(struct buffer *out, uint64_t offset, uint64_t size)
+{
+    uint8_t bytes[FRAME_HEADER_SIZE + FRAME_IMAGE_BEGIN_SIZE];
+    uint64_t little[2] = {htole64(offset), htole64(size)};
+    frame_header(FRAME_IMAGE_BEGIN, FRAME_IMAGE_BEGIN_SIZE, bytes);
+    memcpy(bytes + FRAME_HEADER_SIZE, little, sizeof little);
+    return buffer_append(out, bytes, sizeof bytes);
+}
+
 bool frame_put_refused(struct buffer *out, enum frame_refusal refusal, const char *words)
 {
     size_t size = smaller(strlen(words), FRAME_TEXT_SIZE_MAX);
@@ -150,6 +171,32 @@ struct status frame_get_hello(const struct frame *frame, struct frame_hello *out
     }
     out->version = le16toh(version);
     out->purpose = (enum frame_purpose)bytes[6];
+    return OK;
+}
+
+struct status frame_get_ask(const struct frame *frame, uint64_t *size, uint8_t digest[32])
+{
+    if (frame->size != FRAME_IMAGE_ASK_SIZE) {
+        return fail(STATUS_INVALID, "a request for an image is malformed");
+    }
+    memcpy(size, frame->bytes, sizeof *size);
+    memcpy(digest, (const uint8_t *)frame->bytes + sizeof *size, 32);
+    *size = le64toh(*size);
+    return OK;
+}
+
+struct status frame_get_begin(const struct frame *frame, uint64_t *offset, uint64_t *size)
+{
+    uint64_t little[2];
+    if (frame->size != FRAME_IMAGE_BEGIN_SIZE) {
+        return fail(STATUS_INVALID, "the beginning of an image is malformed");
+    }
+    memcpy(little, frame->bytes, sizeof little);
+    *offset = le64toh(little[0]);
+    *size = le64toh(little[1]);
+    if (*offset > *size) {
+        return fail(STATUS_INVALID, "an image begins behind its end");
+    }
     return OK;
 }
 

@@ -23,13 +23,15 @@
 
 enum frame_kind {
     FRAME_NONE,
-    FRAME_HELLO,      /* First in both directions: struct frame_hello. */
-    FRAME_REFUSED,    /* u8 enum frame_refusal, then words for an operator. The last one. */
-    FRAME_PING,       /* Empty; answered by PONG. */
-    FRAME_PONG,       /* Empty. */
-    FRAME_MESSAGE,    /* raft_wire.h. */
-    FRAME_IMAGE_DATA, /* Some bytes of an image. */
-    FRAME_IMAGE_END,  /* SHA-256 of all of them, u64 their size. */
+    FRAME_HELLO,       /* First in both directions: struct frame_hello. */
+    FRAME_REFUSED,     /* u8 enum frame_refusal, then words for an operator. The last one. */
+    FRAME_PING,        /* Empty; answered by PONG. */
+    FRAME_PONG,        /* Empty. */
+    FRAME_MESSAGE,     /* raft_wire.h. */
+    FRAME_IMAGE_DATA,  /* Some bytes of an image. */
+    FRAME_IMAGE_END,   /* SHA-256 of all of them, u64 their size. */
+    FRAME_IMAGE_ASK,   /* u64 bytes that the asker has, SHA-256 of them. */
+    FRAME_IMAGE_BEGIN, /* u64 bytes that are not sent again, u64 size of the image. */
     FRAME_KIND_COUNT,
 };
 
@@ -37,7 +39,7 @@ enum frame_kind {
 
 enum frame_purpose {
     PURPOSE_MESSAGES = 1, /* The opener sends raft messages. */
-    PURPOSE_IMAGE,        /* The opener is sent an image. */
+    PURPOSE_IMAGE,        /* The opener is sent an image; it says first how much it has. */
 };
 
 enum frame_refusal {
@@ -53,6 +55,8 @@ enum frame_refusal {
 #define FRAME_HELLO_MAGIC 0x7274736dU /* "mstr" */
 #define FRAME_HELLO_VERSION 1U
 #define FRAME_IMAGE_END_SIZE 40U
+#define FRAME_IMAGE_ASK_SIZE 40U
+#define FRAME_IMAGE_BEGIN_SIZE 16U
 
 struct frame_hello {
     unsigned version;
@@ -90,10 +94,15 @@ void frame_header(enum frame_kind kind, size_t size, uint8_t out[FRAME_HEADER_SI
 
 /* Whole frames, appended; false when memory runs out. */
 bool frame_put_hello(struct buffer *out, enum frame_purpose purpose, const char *address);
+bool frame_put_ask(struct buffer *out, uint64_t size, const uint8_t digest[32]);
+bool frame_put_begin(struct buffer *out, uint64_t offset, uint64_t size);
 bool frame_put_refused(struct buffer *out, enum frame_refusal refusal, const char *words);
 
 /* The bytes of a frame of that kind. */
 MUST_USE struct status frame_get_hello(const struct frame *frame, struct frame_hello *out);
+
+MUST_USE struct status frame_get_ask(const struct frame *frame, uint64_t *size, uint8_t digest[32]);
+MUST_USE struct status frame_get_begin(const struct frame *frame, uint64_t *offset, uint64_t *size);
 
 /* A refusal as the status that it means to the refused. */
 MUST_USE struct status frame_get_refused(const struct frame *frame, enum frame_refusal *refusal);

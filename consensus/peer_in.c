@@ -1,7 +1,7 @@
 /*
  * The peer network: connections we accept.
  *
- *    SHAKING --TLS, allowed--> GREETED --HELLO--> MESSAGES | IMAGE --> ENDING --> gone
+ *    SHAKING --TLS, allowed--> GREETED --HELLO--> MESSAGES | ASKING --ASK--> IMAGE --> ENDING --> gone
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -114,13 +114,24 @@ static void on_hello(struct link *link, const struct frame *frame)
     }
     (void)snprintf(link->address, sizeof link->address, "%s", hello.address);
     if (hello.purpose == PURPOSE_IMAGE) {
-        link->state = LINK_IMAGE;
-        image_source_begin(link);
+        link->state = LINK_ASKING;
         return;
     }
     link->state = LINK_MESSAGES;
     replace_older(link);
     welcome(link);
+}
+
+static struct status on_ask(struct link *link, const struct frame *frame)
+{
+    uint64_t size = 0;
+    uint8_t digest[32];
+    struct status status = frame_get_ask(frame, &size, digest);
+    if (!failed(status)) {
+        link->state = LINK_IMAGE;
+        image_source_begin(link, size, digest);
+    }
+    return status;
 }
 
 /* Takes the frame's bytes when it is a sound message. */
@@ -152,10 +163,8 @@ static struct status on_frame(struct link *link, struct frame *frame)
     switch (frame->kind) {
     case FRAME_HELLO: on_hello(link, frame); return OK;
     case FRAME_MESSAGE: return on_message(link, frame);
+    case FRAME_IMAGE_ASK: return on_ask(link, frame);
     case FRAME_PING:
-        if (link->state == LINK_IMAGE) {
-            return OK; /* The image itself is the answer. */
-        }
         frame_header(FRAME_PONG, 0, header);
         return stream_write(link->stream, &pong, 1);
     case FRAME_NONE:
@@ -163,6 +172,7 @@ static struct status on_frame(struct link *link, struct frame *frame)
     case FRAME_PONG:
     case FRAME_IMAGE_DATA:
     case FRAME_IMAGE_END:
+    case FRAME_IMAGE_BEGIN:
     case FRAME_KIND_COUNT: break;
     }
     return OK;
@@ -173,6 +183,7 @@ static unsigned allowed_frames(enum link_state state)
     switch (state) {
     case LINK_GREETED: return FRAME_BIT(FRAME_HELLO);
     case LINK_MESSAGES: return FRAME_BIT(FRAME_MESSAGE) | FRAME_BIT(FRAME_PING);
+    case LINK_ASKING: return FRAME_BIT(FRAME_IMAGE_ASK);
     case LINK_IMAGE: return FRAME_BIT(FRAME_PING);
     case LINK_SHAKING:
     case LINK_ENDING: break;
@@ -250,7 +261,7 @@ static const struct stream_handlers handlers = {
 void link_tick(struct link *link, uint64_t now_ms)
 {
     const struct peers_options *options = &link->peers->options;
-    bool greeting = link->state == LINK_GREETED;
+    bool greeting = link->state == LINK_GREETED || link->state == LINK_ASKING;
     bool silent = link->state == LINK_MESSAGES || link->state == LINK_IMAGE;
     unsigned patience_ms = greeting ? options->handshake_timeout_ms : options->dead_ms;
     if ((greeting || silent) && now_ms - link->alive_at_ms > patience_ms) {

@@ -50,6 +50,7 @@ enum link_state {
     LINK_SHAKING, /* TLS; counts against PEER_UNKNOWN_MAX. */
     LINK_GREETED, /* The peer is known; its HELLO is awaited. */
     LINK_MESSAGES,
+    LINK_ASKING, /* Wants an image; its FRAME_IMAGE_ASK is awaited. */
     LINK_IMAGE,
     LINK_ENDING,
 };
@@ -89,6 +90,7 @@ struct peers {
     struct image_fetch *fetches;
     unsigned unknown_count;
     unsigned source_count;
+    uint64_t image_due_us; /* Loop time at which what was sent of images is within the rate. */
 
     struct peer_send *answers; /* To be answered, in order. */
     struct peer_send **answers_end;
@@ -135,16 +137,19 @@ void link_refuse(struct link *link, enum frame_refusal refusal, const char *word
 
 /* ---- peer_image_serve.c ---- */
 
-/* The link's opener wants an image. */
-void image_source_begin(struct link *link);
+/* The link's opener wants an image, and has `size` bytes of one already. */
+void image_source_begin(struct link *link, uint64_t size, const uint8_t digest[32]);
 void image_source_on_drain(struct link *link);
 /* The link is closed. */
 void image_source_end(struct link *link);
+struct peer_transfer image_source_progress(const struct link *link);
 
 /* ---- peer_image_fetch.c ---- */
 
 /* Returns the next one, for this one may go. */
 struct image_fetch *image_fetch_tick(struct image_fetch *fetch, uint64_t now_ms);
 void image_fetch_cancel_all(struct peers *peers);
+struct image_fetch *image_fetch_progress(const struct image_fetch *fetch,
+                                         struct peer_transfer *out);
 
 #endif

@@ -1,25 +1,13 @@
 /*
- * When the log is cut, and how a node that is too far behind catches up.
+ * When the log is cut. libraft's snapshot is only a manifest: the machine's description of a state
+ * that is on its disk. The state itself travels as an image (catch_up.c).
  *
- * libraft's snapshot is only a manifest: the machine's description of a state that is on its disk.
- * The state itself travels as an image over the peer network:
- *
- *     leader: InstallSnapshot(manifest) ----> follower: held
- *                                             fetch the image to a file     (crash: fetched again)
- *                                             machine.image_install         (crash: the store is
- *                                                 ahead of the log, which is harmless: what it
- *                                                 applies again is skipped)
- *                                             now libraft gets the message, the log is replaced
- *                                             (crash: old log or new one, the store fits both)
- *
- * So the store is never behind the log's snapshot, and a start that finds it so says that the store
- * was lost instead of going on with a hole.
+ * The store is never behind the log's snapshot, and a start that finds it so says that the store was
+ * lost instead of going on with a hole.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fault.h"
 #include "node.h"
@@ -42,12 +30,13 @@ void snapshot_turn(struct consensus *node)
 {
     bool due = node->log_size >= node->options.snapshot_after_size &&
                node_now_ms(node) >= node->snapshot_not_before_ms;
+    due = !catch_up_holds_log(node, due) && due;
     raft_set_snapshot_threshold(&node->raft, due ? THRESHOLD_NOW : THRESHOLD_NEVER);
 }
 
 /* How many entries to keep for slow followers: by count, and by a quarter of the size that made the
  * snapshot due. At least one, as none means to libraft's io that the whole log is replaced. */
-static unsigned trailing_count(const struct consensus *node)
+unsigned snapshot_trailing_count(const struct consensus *node)
 {
     const struct raft *raft = &node->raft;
     size_t size = 0;
@@ -83,7 +72,9 @@ int snapshot_take(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned 
 {
     struct consensus *node = fsm->data;
     struct buffer manifest = {0};
+    uint64_t began_us = uv_hrtime() / 1000U;
     struct status status = describe(node, raft_last_applied(&node->raft), &manifest);
+    uint64_t for_us = uv_hrtime() / 1000U - began_us;
     struct raft_buffer *list =
         fault_fires(FAULT_NODE_SNAPSHOT_TAKE) ? NULL : raft_malloc(sizeof *list);
     void *copy = raft_malloc(manifest.size + 1);
@@ -98,9 +89,11 @@ int snapshot_take(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned 
     memcpy(copy, manifest.data, manifest.size);
     *list = (struct raft_buffer){.base = copy, .len = manifest.size};
     buffer_release(&manifest);
-    raft_set_snapshot_trailing(&node->raft, trailing_count(node));
+    raft_set_snapshot_trailing(&node->raft, snapshot_trailing_count(node));
     node->log_size = 0;
     node->snapshots_taken++;
+    node->snapshot_time_us_max =
+        for_us > node->snapshot_time_us_max ? for_us : node->snapshot_time_us_max;
     snapshot_turn(node);
     *buffers = list;
     *count = 1;
@@ -132,81 +125,4 @@ int snapshot_restore(struct raft_fsm *fsm, struct raft_buffer *buffer)
     raft_free(buffer->base); /* Ours only on success. */
     node->log_size = 0;
     return 0;
-}
-
-/* ---- Catching up ---- */
-
-static void drop(struct consensus *node)
-{
-    (void)unlink(node->images.path);
-    raft_wire_release(&node->images.message);
-}
-
-static struct status install(struct consensus *node)
-{
-    const struct raft_install_snapshot *offer = &node->images.message.raft.install_snapshot;
-    const struct machine *machine = &node->options.machine;
-    struct slice manifest = {.data = offer->data.base, .size = offer->data.len};
-    struct status status = machine->image_install(machine->context, node->images.path, manifest);
-    if (failed(status)) {
-        return status;
-    }
-    if (machine_index(node) < offer->last_index) {
-        return fail(STATUS_CORRUPT, "the image ends at entry %llu, %llu was promised",
-                    (unsigned long long)machine_index(node), offer->last_index);
-    }
-    return OK;
-}
-
-static void image_on_fetched(struct peer_image *image, struct status status)
-{
-    struct consensus *node = image->context;
-    node->images.fetching = false;
-    if (node->raft_closing || failed(node->failure) || failed(status)) {
-        drop(node); /* The leader offers it again. */
-        return;
-    }
-    fault_step(FAULT_IMAGE_FETCHED);
-    status = install(node);
-    if (failed(status)) {
-        drop(node);
-        return;
-    }
-    fault_step(FAULT_IMAGE_INSTALLED);
-    (void)unlink(node->images.path);
-    node->snapshots_installed++;
-    node->images.message.raft.server_address = node->images.address;
-    node_io_pass(node, &node->images.message);
-}
-
-/* Will libraft answer this offer without installing anything? */
-static bool is_needless(const struct consensus *node, const struct raft_install_snapshot *offer)
-{
-    const struct raft *raft = &node->raft;
-    raft_term term = raft_view_term(raft, offer->last_index);
-    return offer->term < raft->current_term || raft->log.snapshot.last_index >= offer->last_index ||
-           (term != 0 && term >= offer->last_term) || machine_index(node) >= offer->last_index;
-}
-
-void snapshot_offered(struct consensus *node, struct raft_wire_message *message)
-{
-    struct images *images = &node->images;
-    if (images->fetching) {
-        raft_wire_release(message);
-        return;
-    }
-    if (is_needless(node, &message->raft.install_snapshot)) {
-        node_io_pass(node, message);
-        return;
-    }
-    images->message = *message;
-    images->request.context = node;
-    (void)snprintf(images->address, sizeof images->address, "%s", message->raft.server_address);
-    (void)snprintf(images->path, sizeof images->path, "%s/image.part", node->directory);
-    struct status status = peer_image_fetch(node->peers, &images->request, message->raft.server_id,
-                                            images->path, image_on_fetched);
-    images->fetching = !failed(status);
-    if (!images->fetching) {
-        raft_wire_release(message);
-    }
 }

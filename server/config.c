@@ -69,6 +69,10 @@ const struct config_row config_rows[] = {
            "Records kept for search; beyond it the oldest delivered ones go."),
     NUMBER(store_size_max_mib, "16384", 64, 1048576, "MiB", "Largest size of the store's file."),
     NUMBER(snapshot_after_mib, "64", 1, 4096, "MiB", "Log written between two snapshots."),
+    NUMBER(catchup_rate_max_mib, "32", 0, 100000, "MiB/s",
+           "Of the images that this node sends to members that catch up, together; 0: no limit."),
+    NUMBER(catchup_log_max_mib, "256", 16, 65536, "MiB",
+           "Log kept, in memory too, for a member that catches up; beyond it needs another image."),
     NUMBER(connections_max, "4096", 8, 65536, "connections", "Open admin RPC connections."),
 };
 

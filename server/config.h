@@ -41,6 +41,8 @@ struct config {
     uint64_t records_max;
     uint64_t store_size_max_mib;
     uint64_t snapshot_after_mib;
+    uint64_t catchup_rate_max_mib;
+    uint64_t catchup_log_max_mib;
     uint64_t connections_max;
 };
 

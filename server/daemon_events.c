@@ -212,6 +212,15 @@ void daemon_supersede(struct daemon *daemon, struct slice reason)
     }
 }
 
+void daemon_on_notice(void *context, uint64_t node_id, const char *words)
+{
+    struct daemon *daemon = context;
+    struct arena arena = {0};
+    log_event(LOG_LEVEL_NOTICE, "catching up", log_text("what", words),
+              log_slice("node", daemon_name_of(daemon, &arena, node_id)));
+    arena_release(&arena);
+}
+
 /* ---- Who is a member ---- */
 
 static bool was_vouched_for(const struct daemon *daemon, uint64_t node_id)

@@ -81,10 +81,13 @@ static struct status open_consensus(struct daemon *daemon)
         .machine = machine_of(daemon),
         .on_event = daemon_on_event,
         .on_fatal = daemon_on_fatal,
+        .on_notice = daemon_on_notice,
         .context = daemon,
         .election_timeout_ms = (unsigned)daemon->config.election_timeout_ms,
         .heartbeat_ms = (unsigned)daemon->config.heartbeat_ms,
         .snapshot_after_size = daemon->config.snapshot_after_mib * MIB,
+        .catch_up_rate_max = daemon->config.catchup_rate_max_mib * MIB,
+        .catch_up_log_max = daemon->config.catchup_log_max_mib * MIB,
     };
     return consensus_open(&options, &daemon->consensus);
 }

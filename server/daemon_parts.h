@@ -30,5 +30,6 @@ void daemon_initialise(struct daemon *daemon);
 /* Callbacks of consensus; the context is the daemon. */
 void daemon_on_event(void *context, const struct consensus_event *event);
 void daemon_on_fatal(void *context, struct status reason);
+void daemon_on_notice(void *context, uint64_t node_id, const char *words);
 
 #endif

@@ -111,6 +111,20 @@ static void view_raft_member(struct daemon *daemon, const struct consensus_statu
     }
 }
 
+/* What is sent goes to that member, what is fetched comes here. */
+static void view_transfer(const struct consensus_status *raft, struct rpc_member *out)
+{
+    for (size_t i = 0; i < raft->transfer_count; i++) {
+        const struct consensus_transfer *transfer = &raft->transfers[i];
+        if (transfer->sending ? transfer->node_id == out->node_id : out->self) {
+            out->catching_up = true;
+            out->image_done = transfer->done_size;
+            out->image_size = transfer->total_size;
+            out->image_rate = transfer->rate;
+        }
+    }
+}
+
 struct status view_members(struct daemon *daemon, struct arena *arena,
                            const struct consensus_status *raft, struct codec_list *out)
 {
@@ -137,6 +151,7 @@ struct status view_members(struct daemon *daemon, struct arena *arena,
             .rpc_address = all[i].rpc_address,
         };
         view_raft_member(daemon, raft, &rows[i]);
+        view_transfer(raft, &rows[i]);
         if (failed(x509_not_after_ms(all[i].certificate, &rows[i].certificate_not_after_ms))) {
             rows[i].certificate_not_after_ms = 0;
         }

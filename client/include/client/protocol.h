@@ -137,6 +137,11 @@ struct rpc_member {
     uint64_t lag;          /* Entries behind the leader's log. */
     uint64_t heard_ms_ago; /* By the leader. UINT64_MAX: never. */
     uint64_t certificate_not_after_ms;
+    /* It is sent an image of the state, as its sender and the node itself know. */
+    bool catching_up;
+    uint64_t image_done; /* Bytes. */
+    uint64_t image_size; /* 0: not known yet, the sender is writing it to a file. */
+    uint64_t image_rate; /* Bytes per second. */
 };
 extern const struct codec rpc_member_codec;
 

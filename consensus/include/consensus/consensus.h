@@ -66,7 +66,8 @@ struct machine {
     struct status (*snapshot)(void *context, uint64_t index, struct buffer *manifest);
 
     /* Write a consistent image of the state, at or above the last snapshot's index, to `fd`, which
-     * may be a pipe. Called on a worker thread, while the loop goes on. */
+     * may be a pipe, and a write to it fail with EPIPE. Called on a worker thread, while the loop
+     * goes on. */
     struct status (*image_write)(void *context, int fd);
 
     /* Replace the state by the image in the file `path`, fully received and its checksum verified,
@@ -121,6 +122,9 @@ struct consensus_options {
     /* The node can no longer take part (disk failure, apply failure). Called once; the node is
      * CONSENSUS_STOPPED and everything outstanding has been or will be answered. */
     void (*on_fatal)(void *context, struct status reason);
+    /* Something about catching up that an operator may want to read; `node_id` is the other node, or
+     * 0. NULL: ignored. */
+    void (*on_notice)(void *context, uint64_t node_id, const char *words);
     void *context;
 
     /* 0 takes the default that stands here. */
@@ -129,8 +133,12 @@ struct consensus_options {
     size_t segment_size;            /* 16 MiB: bytes of one log file. */
     size_t snapshot_after_size;     /* 64 MiB of log since the last snapshot. */
     size_t snapshot_trailing_count; /* 4096 entries kept behind a snapshot for slow followers. */
-    size_t pending_size_max; /* 64 MiB of proposals and unreplicated log, then STATUS_BUSY. */
-    unsigned guard_disabled; /* Bits of enum guard_rule to switch off: tests only. */
+    /* 256 MiB of log since the last snapshot that are kept, in memory and on disk, for a follower that
+     * is catching up. */
+    size_t catch_up_log_max;
+    uint64_t catch_up_rate_max; /* Bytes per second of all images this node sends; 0: unlimited. */
+    size_t pending_size_max;    /* 64 MiB of proposals and unreplicated log, then STATUS_BUSY. */
+    unsigned guard_disabled;    /* Bits of enum guard_rule to switch off: tests only. */
 };
 
 /*
@@ -285,6 +293,17 @@ struct consensus_member {
     bool connected;
 };
 
+/* An image on its way, so that a node catches up. */
+struct consensus_transfer {
+    uint64_t node_id;    /* At the other end. */
+    bool sending;        /* From here to there. */
+    uint64_t done_size;  /* Bytes that are there. */
+    uint64_t total_size; /* 0: not known yet, the image is being written to a file. */
+    uint64_t rate;       /* Bytes per second. */
+};
+
+#define CONSENSUS_TRANSFERS_MAX 3
+
 struct consensus_status {
     struct consensus_event event;
     uint64_t commit_index;
@@ -299,6 +318,8 @@ struct consensus_status {
     uint64_t leader_heard_ms_ago; /* Follower: since the leader was heard, or UINT64_MAX. */
     size_t member_count;
     struct consensus_member members[CONSENSUS_NODES_MAX];
+    size_t transfer_count;
+    struct consensus_transfer transfers[CONSENSUS_TRANSFERS_MAX];
     const char *library; /* "raft library 0.15.0, guarded". */
 
     /* Since the start. */
@@ -308,6 +329,9 @@ struct consensus_status {
     uint64_t log_sync_time_us;
     uint64_t snapshots_taken;
     uint64_t snapshots_installed;
+    uint64_t snapshot_time_us_max; /* The longest that taking one has kept the loop. */
+    uint64_t install_time_us_max;  /* The same of installing an image. */
+    uint64_t images_resumed;       /* Fetches that began behind what was there already. */
     uint64_t peer_bytes_sent;
     uint64_t peer_bytes_received;
 };

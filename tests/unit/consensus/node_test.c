@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 
 static struct cluster cluster;
@@ -192,6 +193,68 @@ static void test_image(void **state)
     cluster_open(&cluster, 2, false);
     cluster_wait_agreed(&cluster);
     CHECK_U64(cluster.nodes[2].replays, 0);
+}
+
+static bool serves(struct cluster *unused, void *context)
+{
+    struct consensus_status status;
+    (void)unused;
+    consensus_status(((struct cluster_node *)context)->consensus, &status);
+    return status.transfer_count == 1 && status.transfers[0].sending &&
+           status.transfers[0].done_size > 1 << 20;
+}
+
+/* Write until a node that was added has what the others have. */
+static void write_until_caught_up(struct cluster_node *late)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + CLUSTER_WAIT_MS;
+    while (late->state.count + 100 < cluster.nodes[0].state.count) {
+        CHECK(clock_monotonic_ms() < deadline_ms);
+        CHECK_U64(cluster_propose(&cluster, 0, 20, 1024, NULL), 20);
+    }
+}
+
+/* The image takes far longer than the log between two snapshots, while the writes go on: it must be one
+ * image, cut off and gone on with, and not one after the other for ever. */
+static void test_image_under_load(void **state)
+{
+    struct consensus_status status;
+    struct cluster_node *late = &cluster.nodes[2];
+    (void)state;
+    cluster_make(&cluster, 3);
+    cluster.options.snapshot_after_size = 64 << 10;
+    cluster.options.snapshot_trailing_count = 4;
+    cluster.options.segment_size = 64 << 10;
+    cluster.options.catch_up_rate_max = 2 << 20;
+    cluster_start(&cluster, 2);
+    cluster.nodes[0].state.padding = 4 << 20;
+    CHECK_U64(cluster_propose(&cluster, 0, 200, 1024, NULL), 200);
+    cluster_open(&cluster, 2, false);
+    CHECK_OK(cluster_add(&cluster, 0, 2));
+    CHECK_OK(cluster_assign(&cluster, 0, 2, MEMBER_STANDBY));
+
+    CHECK(cluster_wait(&cluster, serves, &cluster.nodes[0]));
+    consensus_status(cluster.nodes[0].consensus, &status);
+    uint64_t taken = status.snapshots_taken;
+    CHECK_U64(status.transfers[0].node_id, late->id);
+    cluster_link(&cluster, 0, 2, false);
+    CHECK_U64(cluster_propose(&cluster, 0, 200, 1024, NULL), 200);
+    cluster_link(&cluster, 0, 2, true);
+    write_until_caught_up(late);
+    CHECK_U64(late->installs, 1);
+    consensus_status(late->consensus, &status);
+    CHECK(status.images_resumed > 0);
+    consensus_status(cluster.nodes[0].consensus, &status);
+    CHECK_U64(status.transfer_count, 0);
+
+    /* It holds the log no longer than that. */
+    uint64_t deadline_ms = clock_monotonic_ms() + CLUSTER_WAIT_MS;
+    while (status.snapshots_taken == taken) {
+        CHECK(clock_monotonic_ms() < deadline_ms);
+        CHECK_U64(cluster_propose(&cluster, 0, 20, 1024, NULL), 20);
+        consensus_status(cluster.nodes[0].consensus, &status);
+    }
+    cluster_wait_agreed(&cluster);
 }
 
 static void test_store_behind_log(void **state)
@@ -380,6 +443,7 @@ int main(void)
         cmocka_unit_test_teardown(test_grow_and_restart, remove_cluster),
         cmocka_unit_test_teardown(test_pending_limit, remove_cluster),
         cmocka_unit_test_teardown(test_image, remove_cluster),
+        cmocka_unit_test_teardown(test_image_under_load, remove_cluster),
         cmocka_unit_test_teardown(test_store_behind_log, remove_cluster),
         cmocka_unit_test_teardown(test_disk_fails, remove_cluster),
         cmocka_unit_test_teardown(test_disk_fails_in_snapshot, remove_cluster),

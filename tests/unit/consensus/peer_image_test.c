@@ -19,18 +19,19 @@
 
 #define BLOCK_SIZE 100000U /* Not a power of two, so that frames and blocks do not align. */
 
-/* What image_write() is to do, read by its thread. */
+/* What image_open() is to do, read by its thread. */
 static struct {
     unsigned block_count;
-    bool fails;         /* After the last block. */
-    atomic_bool stalls; /* After the first block, until it is cleared. */
+    unsigned seed;      /* Another one: another image. */
+    bool fails;         /* At the end. */
+    atomic_bool stalls; /* At the beginning, until it is cleared. */
     atomic_int running;
 } image;
 
 static void fill(char *block, unsigned number)
 {
     for (size_t i = 0; i < BLOCK_SIZE; i++) {
-        block[i] = (char)((i * 7 + number) * 2654435761U >> 16U);
+        block[i] = (char)((i * 7 + number + image.seed) * 2654435761U >> 16U);
     }
 }
 
@@ -46,21 +47,38 @@ static struct status write_block(int fd, const char *block)
     return OK;
 }
 
-static struct status image_write(void *context, int fd)
+static uint64_t image_version(void *context)
+{
+    (void)context;
+    return 1;
+}
+
+static struct status image_open(void *context, uint64_t version, const atomic_bool *cancelled,
+                                int *fd)
 {
     static _Thread_local char block[BLOCK_SIZE];
     struct status status = OK;
+    char path[] = "/tmp/muster-image-XXXXXX";
     (void)context;
+    CHECK_U64(version, 1);
+    *fd = mkstemp(path);
+    CHECK(*fd >= 0 && unlink(path) == 0);
     atomic_fetch_add(&image.running, 1);
     for (unsigned i = 0; i < image.block_count && !failed(status); i++) {
         fill(block, i);
-        status = write_block(fd, block);
-        while (atomic_load(&image.stalls)) {
-            (void)usleep(1000); /* A slow disk; the condition is cleared by the test. */
-        }
+        status = write_block(*fd, block);
+    }
+    while (atomic_load(&image.stalls) && !atomic_load(cancelled)) {
+        (void)usleep(1000); /* A slow disk; the condition is cleared by the test. */
     }
     atomic_fetch_sub(&image.running, 1);
-    return !failed(status) && image.fails ? fail(STATUS_IO, "the disk is broken") : status;
+    status = !failed(status) && image.fails ? fail(STATUS_IO, "the disk is broken") : status;
+    if (failed(status)) {
+        (void)close(*fd);
+    } else {
+        CHECK(lseek(*fd, 0, SEEK_SET) == 0);
+    }
+    return status;
 }
 
 struct fetched {
@@ -88,13 +106,15 @@ static void scene_open(struct scene *scene, unsigned block_count)
 {
     image.block_count = block_count;
     image.fails = false;
+    image.seed = 0;
     atomic_store(&image.stalls, false);
     scratch_make(scene->folder);
     (void)snprintf(scene->path, sizeof scene->path, "%s/image", scene->folder);
     world_open(&scene->world, 2);
     scene->a = &scene->world.nodes[0];
     scene->b = &scene->world.nodes[1];
-    scene->world.options.image_write = image_write;
+    scene->world.options.image_version = image_version;
+    scene->world.options.image_open = image_open;
 }
 
 static void scene_close(struct scene *scene)
@@ -186,7 +206,7 @@ static void test_refusals(void **state)
         check_row(rows[i].name);
         scene_open(&scene, 3);
         image.fails = rows[i].fails;
-        scene.world.options.image_write = rows[i].none ? NULL : image_write;
+        scene.world.options.image_open = rows[i].none ? NULL : image_open;
         node_open(scene.a);
         node_open(scene.b);
         scene.a->banned = rows[i].banned;
@@ -232,18 +252,42 @@ static void test_busy(void **state)
     scene_close(&scene);
 }
 
-/* Ended half way by each of those who can. */
+/* Run until this much of the image has been received. */
+static void run_until_received(struct scene *scene, uint64_t size)
+{
+    struct peer_transfer transfers[PEER_TRANSFERS_MAX];
+    do {
+        CHECK(uv_run(&scene->world.loop, UV_RUN_ONCE) != 0);
+    } while (peers_transfers(scene->a->peers, transfers) != 1 || transfers[0].done_size < size);
+    CHECK(!transfers[0].sending && transfers[0].node_id == scene->b->node_id);
+    CHECK(transfers[0].total_size == (uint64_t)image.block_count * BLOCK_SIZE);
+    CHECK_U64(peers_transfers(scene->b->peers, transfers), 1);
+    CHECK(transfers[0].sending && transfers[0].node_id == scene->a->node_id);
+}
+
+static uint64_t size_of(const char *path)
+{
+    struct stat file;
+    return stat(path, &file) == 0 ? (uint64_t)file.st_size : 0;
+}
+
+/* Ended half way by each of those who can; then tried again, and gone on with unless what is there is
+ * of another image or damaged. */
 static void test_interrupted(void **state)
 {
     static const struct {
         const char *name;
         enum status_code code;
+        bool resumes;
     } rows[] = {
-        {"cancelled", STATUS_UNKNOWN},
-        {"the server closes", STATUS_IO},
-        {"the fetcher closes", STATUS_UNKNOWN},
-        {"the server stalls", STATUS_TIMEOUT},
-        {"the server bans the fetcher", STATUS_UNAUTHORIZED},
+        {"cancelled", STATUS_UNKNOWN, true},
+        {"the server restarts", STATUS_IO, true},
+        {"the fetcher restarts", STATUS_UNKNOWN, true},
+        {"the server stalls", STATUS_TIMEOUT, true},
+        {"the server bans the fetcher", STATUS_UNAUTHORIZED, true},
+        {"another image is served", STATUS_UNKNOWN, false},
+        {"the part is damaged", STATUS_UNKNOWN, false},
+        {"the part is longer than the image", STATUS_UNKNOWN, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -252,34 +296,75 @@ static void test_interrupted(void **state)
         struct peers_statistics statistics = {0};
         check_row(rows[i].name);
         scene_open(&scene, 50);
-        atomic_store(&image.stalls, true);
         scene.world.options.dead_ms = i == 3 ? 200 : 5000;
+        scene.world.options.image_rate_max = 20000000;
         node_open(scene.a);
         node_open(scene.b);
         fetch(&scene, scene.path, &fetched);
-        while (statistics.bytes_received == 0) {
-            CHECK(uv_run(&scene.world.loop, UV_RUN_ONCE) != 0);
-            peers_statistics(scene.a->peers, &statistics);
-        }
-        if (i == 0) {
-            peer_image_cancel(&fetched.image);
-            CHECK_U64(fetched.answered, 0);
-        } else if (i == 1) {
-            atomic_store(&image.stalls, false);
+        run_until_received(&scene, 1000000);
+        if (i == 1) {
             node_close(scene.b);
         } else if (i == 2) {
             node_close(scene.a);
             CHECK_U64(fetched.answered, 1);
+        } else if (i == 3) {
+            peers_set_image_rate(scene.b->peers, 1);
         } else if (i == 4) {
             scene.a->banned = true;
             peers_review(scene.b->peers);
+        } else {
+            peer_image_cancel(&fetched.image);
+            CHECK_U64(fetched.answered, 0);
         }
         WORLD_RUN_UNTIL(&scene.world, fetched.answered == 1);
         CHECK_CODE(fetched.status, rows[i].code);
-        CHECK(access(scene.path, F_OK) != 0);
-        atomic_store(&image.stalls, false);
+        uint64_t part_size = size_of(scene.path);
+        CHECK(part_size > 0 && part_size < 50U * BLOCK_SIZE);
+
+        scene.a->banned = false;
+        if (i == 1) {
+            node_open(scene.b);
+        } else if (i == 2) {
+            node_open(scene.a);
+        } else if (i == 3) {
+            peers_set_image_rate(scene.b->peers, 0);
+        } else if (i == 5) {
+            image.seed = 1;
+        } else if (i == 6) {
+            int fd = open(scene.path, O_WRONLY);
+            CHECK(fd >= 0 && pwrite(fd, "x", 1, 12345) == 1 && close(fd) == 0);
+        } else if (i == 7) {
+            image.block_count = 2;
+        }
+        fetch(&scene, scene.path, &fetched);
+        WORLD_RUN_UNTIL(&scene.world, fetched.answered == 1);
+        CHECK_OK(fetched.status);
+        check_file(scene.path, image.block_count);
+        peers_statistics(scene.a->peers, &statistics);
+        CHECK_U64(statistics.images_resumed, rows[i].resumes);
         scene_close(&scene);
     }
+}
+
+/* While the image is being written to a file, which may take long, the connection lives. */
+static void test_slow_disk(void **state)
+{
+    struct scene scene;
+    struct fetched fetched;
+    (void)state;
+    scene_open(&scene, 3);
+    atomic_store(&image.stalls, true);
+    scene.world.options.dead_ms = 100;
+    node_open(scene.a);
+    node_open(scene.b);
+    fetch(&scene, scene.path, &fetched);
+    uint64_t began_ms = uv_now(&scene.world.loop);
+    WORLD_RUN_UNTIL(&scene.world, uv_now(&scene.world.loop) - began_ms > 500);
+    CHECK_U64(fetched.answered, 0);
+    atomic_store(&image.stalls, false);
+    WORLD_RUN_UNTIL(&scene.world, fetched.answered == 1);
+    CHECK_OK(fetched.status);
+    scene_close(&scene);
 }
 
 static void test_disk_full(void **state)
@@ -313,10 +398,19 @@ static void test_disk_full(void **state)
 
 /* An image that is not what its checksum says, through the file's own door. */
 struct finished {
+    unsigned looked;
     unsigned count;
     unsigned closed;
     struct status status;
 };
+
+static void on_looked(void *context, uint64_t size, const uint8_t digest[IMAGE_DIGEST_SIZE])
+{
+    struct finished *finished = context;
+    (void)digest;
+    CHECK_U64(size, 0);
+    finished->looked++;
+}
 
 static void on_progress(void *context, struct status status)
 {
@@ -338,6 +432,7 @@ static void on_file_closed(void *context)
 }
 
 static const struct image_file_handlers file_handlers = {
+    .on_looked = on_looked,
     .on_progress = on_progress,
     .on_finished = on_finished,
 };
@@ -368,12 +463,14 @@ static void test_corrupt(void **state)
         check_row(rows[i].name);
         scene_open(&scene, 0);
         CHECK_OK(image_file_open(&scene.world.loop, scene.path, &file_handlers, &finished, &file));
+        WORLD_RUN_UNTIL(&scene.world, finished.looked == 1);
+        image_file_begin(file, false);
         CHECK_OK(image_file_add(file, slice_of(rows[i].bytes), &full));
         CHECK(!full);
         image_file_finish(file, rows[i].size, digest);
         WORLD_RUN_UNTIL(&scene.world, finished.count == 1);
         CHECK_CODE(finished.status, rows[i].code);
-        image_file_close(file, on_file_closed);
+        image_file_close(file, false, on_file_closed);
         WORLD_RUN_UNTIL(&scene.world, finished.closed == 1);
         CHECK((access(scene.path, F_OK) == 0) == (rows[i].code == STATUS_OK));
         scene_close(&scene);
@@ -386,8 +483,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),       cmocka_unit_test(test_rate),
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_slow_disk),
+        cmocka_unit_test(test_disk_full),   cmocka_unit_test(test_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
