@@ -29,12 +29,14 @@
 #include "base/secret.h"
 #include "base/tls.h"
 #include "call.h"
+#include "comparer.h"
 #include "doubt.h"
 #include "forward.h"
 #include "join.h"
 #include "leave.h"
 #include "membership_worker.h"
 #include "recoverer.h"
+#include "rebuild.h"
 #include "retention.h"
 #include "rpc_server.h"
 
@@ -75,6 +77,15 @@ static void on_check(uv_check_t *check)
 static void close_parts(struct daemon *daemon);
 static void on_drained(void *context);
 
+/* A read came upon it, whoever asked. */
+static void look_for_damage(struct daemon *daemon)
+{
+    struct status damage = store_damage(daemon->store);
+    if (failed(damage) && daemon->phase == DAEMON_RUNNING) {
+        daemon_fail(daemon, damage);
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
@@ -93,6 +104,10 @@ static void on_tick(uv_timer_t *timer)
         doubt_on_tick(daemon->doubt);
         announcer_on_tick(daemon->announcer);
         leaver_on_tick(daemon->leaver);
+        rebuild_on_tick(daemon->rebuild, now_ms);
+        comparer_on_tick(daemon->comparer, now_ms);
+        scrubber_step(&daemon->scrubber, daemon, now_ms);
+        look_for_damage(daemon);
     } else if (daemon->phase == DAEMON_SUSPENDED) {
         daemon_suspended_tick(daemon, now_ms);
     } else if (daemon->phase == DAEMON_DRAINING &&
@@ -164,6 +179,10 @@ static void close_parts(struct daemon *daemon)
     recoverer_stop(daemon->recoverer);
     doubt_destroy(daemon->doubt);
     announcer_stop(daemon->announcer);
+    rebuild_destroy(daemon->rebuild);
+    comparer_destroy(daemon->comparer);
+    daemon->rebuild = NULL;
+    daemon->comparer = NULL;
     daemon->workers_open++; /* Until all have been asked to close. */
     if (daemon->cloud != NULL) {
         daemon->workers_open++;

@@ -26,6 +26,8 @@ void handle_cluster_settings(struct call *call);
 void handle_cluster_set(struct call *call);
 void handle_cluster_position(struct call *call);
 void handle_cluster_recover(struct call *call);
+void handle_cluster_rebuild(struct call *call);
+void handle_peer_quarantine(struct call *call);
 void handle_registration_status(struct call *call);
 void handle_registration_enable(struct call *call);
 void handle_registration_disable(struct call *call);
