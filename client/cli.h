@@ -58,6 +58,7 @@ enum cli_option {
     CLI_WATCH,
     CLI_YES,
     CLI_DRY_RUN,
+    CLI_RECOVERY_KEY_FILE,
     CLI_OPTION_COUNT,
 };
 

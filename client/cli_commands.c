@@ -33,6 +33,8 @@ const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
     [CLI_DEEP] = {"deep", NULL, "Read everything again instead of trusting the rolling digest"},
     [CLI_WATCH] = {"watch", NULL, "Show it again every two seconds"},
     [CLI_YES] = {"yes", NULL, "Do not ask; needed where there is no terminal"},
+    [CLI_RECOVERY_KEY_FILE] = {"recovery-key-file", "FILE",
+                               "Read the recovery key from FILE, or from stdin if it is -"},
     [CLI_DRY_RUN] = {"dry-run", NULL, "Only show what would happen (default without --yes)"},
 };
 
@@ -65,8 +67,6 @@ const struct cli_command cli_commands[] = {
      "Make this node a member of the cluster that the join token names", cmd_cluster_join},
     {"cluster leave", NULL, 0, 0, YES, NULL, "Take this node out of its cluster",
      cmd_cluster_leave},
-    {"cluster rebuild", NULL, 0, 0, YES | CLI_TAKES(CLI_CHECK), NULL,
-     "Fetch this node's damaged data anew from the other members", cmd_cluster_rebuild},
     {"cluster remove", "NODE", 1, 1, YES | CLI_TAKES(CLI_FORCE), NULL,
      "Take another node out of the cluster", cmd_cluster_remove},
     {"cluster transfer", "[NODE]", 0, 1, 0, NULL, "Hand leadership to NODE, or to the best voter",
@@ -78,6 +78,9 @@ const struct cli_command cli_commands[] = {
     {"cluster recover", NULL, 0, 0, YES | CLI_TAKES(CLI_DRY_RUN), NULL,
      "Most voters are lost for good: show, or with --yes do, what makes this node the only member",
      cmd_cluster_recover},
+    {"cluster recovery-key", "FILE", 1, 1, 0, NULL,
+     "Write the key that opens this cluster's snapshots to FILE, to be kept elsewhere",
+     cmd_recovery_key},
     {"cluster token create", NULL, 0, 0, CLI_TAKES(CLI_FOR) | CLI_TAKES(CLI_TTL), NULL,
      "Make a token with which one node may join once", cmd_token_create},
     {"cluster token list", NULL, 0, 0, 0, NULL, "The join tokens, without their secrets",
@@ -122,6 +125,15 @@ const struct cli_command cli_commands[] = {
      cmd_dead_letters_retry},
     {"export dead-letters discard", "SEQUENCE|all", 1, 1, YES, NULL, "Give them up",
      cmd_dead_letters_discard},
+
+    {"snapshot save", "FILE", 1, 1, 0, NULL, "Save the cluster's whole state, sealed, to FILE",
+     cmd_snapshot_save},
+    {"snapshot status", "FILE", 1, 1, 0, NULL, "What a snapshot is of, and whether it is whole",
+     cmd_snapshot_status},
+    {"snapshot restore", "FILE", 1, 1,
+     YES | CLI_TAKES(CLI_DRY_RUN) | CLI_TAKES(CLI_RECOVERY_KEY_FILE), "a recovery key",
+     "Show, or with --yes do, what makes this fresh node go on with the cluster of a snapshot",
+     cmd_snapshot_restore},
 
     {"operator add", "NAME ROLE", 2, 2, CLI_TAKES(CLI_DAYS) | CLI_TAKES(CLI_DIRECTORY), NULL,
      "Make an operator (viewer, operator or admin) and write NAME.crt and NAME.key",

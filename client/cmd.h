@@ -13,12 +13,12 @@ int cmd_cluster_members(struct cli *cli);
 int cmd_cluster_init(struct cli *cli);
 int cmd_cluster_join(struct cli *cli);
 int cmd_cluster_leave(struct cli *cli);
-int cmd_cluster_rebuild(struct cli *cli);
 int cmd_cluster_remove(struct cli *cli);
 int cmd_cluster_transfer(struct cli *cli);
 int cmd_cluster_settings(struct cli *cli);
 int cmd_cluster_set(struct cli *cli);
 int cmd_cluster_recover(struct cli *cli);
+int cmd_recovery_key(struct cli *cli);
 int cmd_token_create(struct cli *cli);
 int cmd_token_list(struct cli *cli);
 int cmd_token_revoke(struct cli *cli);
@@ -43,6 +43,10 @@ int cmd_export_resume(struct cli *cli);
 int cmd_dead_letters_list(struct cli *cli);
 int cmd_dead_letters_retry(struct cli *cli);
 int cmd_dead_letters_discard(struct cli *cli);
+
+int cmd_snapshot_save(struct cli *cli);
+int cmd_snapshot_status(struct cli *cli);
+int cmd_snapshot_restore(struct cli *cli);
 
 int cmd_operator_add(struct cli *cli);
 int cmd_operator_list(struct cli *cli);

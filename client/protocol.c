@@ -124,17 +124,57 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .summary = "Most voters are lost for good: make this node the cluster's only member, "
                        "as a new lineage; or only say what would happen.",
         },
-
-    [RPC_CLUSTER_REBUILD] =
+    [RPC_CLUSTER_RECOVERY_KEY] =
         {
-            .name = "cluster.rebuild",
-            .params = &rpc_rebuild_codec,
-            .result = &rpc_done_codec,
+            .name = "cluster.recovery_key",
+            .params = &rpc_empty_codec,
+            .result = &rpc_recovery_key_codec,
+            .role = RPC_ROLE_ADMIN,
+            .routing = RPC_LEADER,
+            .secret_result = true,
+            .summary = "Give out the key that opens this cluster's snapshots when all its members "
+                       "are lost; that it was taken is written to the audit.",
+        },
+    [RPC_SNAPSHOT_BEGIN] =
+        {
+            .name = "snapshot.begin",
+            .params = &rpc_empty_codec,
+            .result = &rpc_snapshot_begun_codec,
             .role = RPC_ROLE_ADMIN,
             .routing = RPC_HERE,
-            .summary = "Move this node's damaged log and state aside and fetch them anew from the "
-                       "other members; or only say what would be done.",
+            .summary = "Begin to make a sealed snapshot of this node's whole state; snapshot.read "
+                       "gives it.",
         },
+    [RPC_SNAPSHOT_READ] =
+        {
+            .name = "snapshot.read",
+            .params = &rpc_snapshot_read_codec,
+            .result = &rpc_snapshot_part_codec,
+            .role = RPC_ROLE_ADMIN,
+            .routing = RPC_HERE,
+            .summary = "A part of the snapshot that was begun, as soon as it is ready.",
+        },
+    [RPC_SNAPSHOT_UPLOAD] =
+        {
+            .name = "snapshot.upload",
+            .params = &rpc_snapshot_upload_codec,
+            .result = &rpc_snapshot_stored_codec,
+            .role = RPC_ROLE_ADMIN,
+            .routing = RPC_HERE,
+            .summary = "Give this node a part of a snapshot that it shall go on with.",
+        },
+    [RPC_SNAPSHOT_RESTORE] =
+        {
+            .name = "snapshot.restore",
+            .params = &rpc_restore_codec,
+            .result = &rpc_recovery_codec,
+            .role = RPC_ROLE_ADMIN,
+            .routing = RPC_HERE,
+            .secret_params = true,
+            .summary = "Make this fresh node the only member of a snapshot's cluster, as a new "
+                       "lineage; or only say what would happen.",
+        },
+
     [RPC_REGISTRATION_STATUS] =
         READ("registration.status", rpc_empty_codec, rpc_registration_codec,
              "The state of the cluster's registration, and what is tried next."),
@@ -264,16 +304,6 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .role = RPC_ROLE_VIEWER,
             .routing = RPC_HERE,
             .summary = "This table: every method with its fields and limits.",
-        },
-    [RPC_PEER_QUARANTINE] =
-        {
-            .name = "peer.quarantine",
-            .params = &rpc_quarantine_codec,
-            .result = &rpc_quarantined_codec,
-            .role = RPC_ROLE_PEER,
-            .routing = RPC_HERE,
-            .summary = "Asked of the leader by a member whose data is damaged, about itself: tell "
-                       "the cluster, take it out of raft's configuration, let it in again.",
         },
     [RPC_PEER_FORWARD] =
         {

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "client/recovery.h"
+#include "client/snapshot.h"
 
 #define LOSSES_MAX 16
 
@@ -59,3 +60,56 @@ static const struct codec_field recovery_fields[] = {
     CODEC_FIELD(struct rpc_recovery, 15, message, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
 };
 const struct codec rpc_recovery_codec = CODEC(struct rpc_recovery, "recovery", recovery_fields);
+
+static const struct codec_field recovery_key_fields[] = {
+    CODEC_FIELD(struct rpc_recovery_key, 1, key, CODEC_TEXT, RECOVERY_KEY_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_recovery_key, 2, key_epoch, CODEC_U64, UINT32_MAX),
+};
+const struct codec rpc_recovery_key_codec =
+    CODEC(struct rpc_recovery_key, "recovery_key", recovery_key_fields);
+
+/* ---- snapshots ---- */
+
+static const struct codec_field snapshot_begun_fields[] = {
+    CODEC_FIELD(struct rpc_snapshot_begun, 1, id, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_snapshot_begun, 2, quorum, CODEC_BOOL, 1),
+};
+const struct codec rpc_snapshot_begun_codec =
+    CODEC(struct rpc_snapshot_begun, "snapshot_begun", snapshot_begun_fields);
+
+static const struct codec_field snapshot_read_fields[] = {
+    CODEC_FIELD(struct rpc_snapshot_read, 1, id, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_snapshot_read, 2, offset, CODEC_U64, INT64_MAX),
+};
+const struct codec rpc_snapshot_read_codec =
+    CODEC(struct rpc_snapshot_read, "snapshot_read", snapshot_read_fields);
+
+static const struct codec_field snapshot_part_fields[] = {
+    CODEC_FIELD(struct rpc_snapshot_part, 1, ready, CODEC_BOOL, 1),
+    CODEC_FIELD(struct rpc_snapshot_part, 2, size, CODEC_U64, INT64_MAX),
+    CODEC_FIELD(struct rpc_snapshot_part, 3, bytes, CODEC_BYTES, RPC_SNAPSHOT_PART_MAX),
+};
+const struct codec rpc_snapshot_part_codec =
+    CODEC(struct rpc_snapshot_part, "snapshot_part", snapshot_part_fields);
+
+static const struct codec_field snapshot_upload_fields[] = {
+    CODEC_FIELD(struct rpc_snapshot_upload, 1, offset, CODEC_U64, INT64_MAX),
+    CODEC_FIELD(struct rpc_snapshot_upload, 2, bytes, CODEC_BYTES, RPC_SNAPSHOT_PART_MAX),
+};
+const struct codec rpc_snapshot_upload_codec =
+    CODEC(struct rpc_snapshot_upload, "snapshot_upload", snapshot_upload_fields);
+
+static const struct codec_field snapshot_stored_fields[] = {
+    CODEC_FIELD(struct rpc_snapshot_stored, 1, size, CODEC_U64, INT64_MAX),
+};
+const struct codec rpc_snapshot_stored_codec =
+    CODEC(struct rpc_snapshot_stored, "snapshot_stored", snapshot_stored_fields);
+
+static const struct codec_field restore_fields[] = {
+    CODEC_FIELD(struct rpc_restore, 1, header, CODEC_BYTES,
+                SNAPSHOT_LEAD_SIZE + SNAPSHOT_HEADER_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_restore, 2, recovery_key, CODEC_TEXT, RECOVERY_KEY_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_restore, 3, proceed, CODEC_BOOL, 1),
+    CODEC_OPTIONAL(struct rpc_restore, 4, cluster, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+};
+const struct codec rpc_restore_codec = CODEC(struct rpc_restore, "restore", restore_fields);

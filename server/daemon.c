@@ -29,16 +29,16 @@
 #include "base/secret.h"
 #include "base/tls.h"
 #include "call.h"
-#include "comparer.h"
 #include "doubt.h"
 #include "forward.h"
 #include "join.h"
 #include "leave.h"
 #include "membership_worker.h"
 #include "recoverer.h"
-#include "rebuild.h"
+#include "restorer.h"
 #include "retention.h"
 #include "rpc_server.h"
+#include "snapshotter.h"
 
 #define DRAIN_MS 2000 /* For calls under way when the daemon stops. */
 #define HAND_OVER_AFTER_MS                                                                         \
@@ -77,15 +77,6 @@ static void on_check(uv_check_t *check)
 static void close_parts(struct daemon *daemon);
 static void on_drained(void *context);
 
-/* A read came upon it, whoever asked. */
-static void look_for_damage(struct daemon *daemon)
-{
-    struct status damage = store_damage(daemon->store);
-    if (failed(damage) && daemon->phase == DAEMON_RUNNING) {
-        daemon_fail(daemon, damage);
-    }
-}
-
 static void on_tick(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
@@ -104,10 +95,7 @@ static void on_tick(uv_timer_t *timer)
         doubt_on_tick(daemon->doubt);
         announcer_on_tick(daemon->announcer);
         leaver_on_tick(daemon->leaver);
-        rebuild_on_tick(daemon->rebuild, now_ms);
-        comparer_on_tick(daemon->comparer, now_ms);
-        scrubber_step(&daemon->scrubber, daemon, now_ms);
-        look_for_damage(daemon);
+        snapshotter_sweep(daemon->snapshotter, now_ms);
     } else if (daemon->phase == DAEMON_SUSPENDED) {
         daemon_suspended_tick(daemon, now_ms);
     } else if (daemon->phase == DAEMON_DRAINING &&
@@ -177,12 +165,9 @@ static void close_parts(struct daemon *daemon)
     joiner_stop(daemon->joiner);
     leaver_stop(daemon->leaver);
     recoverer_stop(daemon->recoverer);
+    restorer_stop(daemon->restorer);
     doubt_destroy(daemon->doubt);
     announcer_stop(daemon->announcer);
-    rebuild_destroy(daemon->rebuild);
-    comparer_destroy(daemon->comparer);
-    daemon->rebuild = NULL;
-    daemon->comparer = NULL;
     daemon->workers_open++; /* Until all have been asked to close. */
     if (daemon->cloud != NULL) {
         daemon->workers_open++;
@@ -280,6 +265,8 @@ static void release(struct daemon *daemon)
     announcer_destroy(daemon->announcer);
     leaver_destroy(daemon->leaver);
     recoverer_destroy(daemon->recoverer);
+    snapshotter_destroy(daemon->snapshotter);
+    restorer_destroy(daemon->restorer);
     store_close(daemon->store);
     tls_context_destroy(daemon->tls_server);
     tls_context_destroy(daemon->tls_client);
@@ -325,13 +312,13 @@ static void succeed(struct daemon *daemon, struct daemon_next *next)
 {
     next->restart = daemon->restart && daemon->exit_code == 0;
     next->setback[0] = '\0';
-    if (!next->restart || daemon->succession.kind == SUCCESSION_NONE) {
-        return;
+    if (next->restart && daemon->succession.kind != SUCCESSION_NONE) {
+        struct status status = succession_carry_out(&daemon->config, &daemon->succession);
+        if (failed(status)) {
+            (void)snprintf(next->setback, sizeof next->setback, "%s", status.message);
+        }
     }
-    struct status status = succession_carry_out(&daemon->config, &daemon->succession);
-    if (failed(status)) {
-        (void)snprintf(next->setback, sizeof next->setback, "%s", status.message);
-    }
+    secret_release(&daemon->succession.cluster_key);
 }
 
 int daemon_run(const struct config *config, struct daemon_next *next)

@@ -14,24 +14,22 @@
 #include "cloud.h"
 #include "config.h"
 #include "consensus/consensus.h"
-#include "damage.h"
 #include "identity.h"
 #include "retention.h"
-#include "scrubber.h"
 #include "store/store.h"
 #include "succession.h"
 #include "suspension.h"
 
 struct announcer;
 struct call;
-struct comparer;
 struct doubt;
 struct forwarder;
 struct joiner;
 struct leaver;
 struct membership;
 struct recoverer;
-struct rebuild;
+struct restorer;
+struct snapshotter;
 struct rpc_server;
 struct tls_context;
 
@@ -68,12 +66,9 @@ struct daemon {
     struct address_book addresses; /* Newer than the state's. */
     struct leaver *leaver;
     struct recoverer *recoverer;
-    struct rebuild *rebuild; /* While suspended, too. */
-    struct comparer *comparer;
+    struct snapshotter *snapshotter;
+    struct restorer *restorer;
     struct retention retention;
-    struct scrubber scrubber;
-    struct damage damage;      /* As its mark says. */
-    uint32_t contacts_written; /* What damage_save_contacts() remembers. */
 
     struct call *calls; /* All that are not gone. */
     size_t call_count;

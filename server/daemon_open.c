@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tls.h"
-#include "comparer.h"
 #include "doubt.h"
 #include "file.h"
 #include "forward.h"
@@ -21,8 +20,9 @@
 #include "machine.h"
 #include "membership_worker.h"
 #include "recoverer.h"
-#include "rebuild.h"
+#include "restorer.h"
 #include "rpc_server.h"
+#include "snapshotter.h"
 
 #define CA_FILE_SIZE_MAX 1048576
 #define MIB ((size_t)1 << 20U)
@@ -143,9 +143,6 @@ static struct status open_node(struct daemon *daemon)
         status = open_tls(daemon);
     }
     if (!failed(status)) {
-        status = rebuild_look(daemon);
-    }
-    if (!failed(status)) {
         status = open_store(daemon, false);
     }
     return status;
@@ -170,10 +167,10 @@ static struct status open_workers(struct daemon *daemon)
         status = recoverer_create(daemon, &daemon->recoverer);
     }
     if (!failed(status)) {
-        status = rebuild_create(daemon, &daemon->rebuild);
+        status = snapshotter_create(daemon, &daemon->snapshotter);
     }
     if (!failed(status)) {
-        status = comparer_create(daemon, &daemon->comparer);
+        status = restorer_create(daemon, &daemon->restorer);
     }
     if (!failed(status)) {
         status = forwarder_create(daemon, daemon->tls_client, &daemon->forwarder);
@@ -228,26 +225,11 @@ static bool open_identity(struct daemon *daemon)
     return true;
 }
 
-static struct status open_quarantine(struct daemon *daemon)
-{
-    struct status status = damage_load(daemon->identity.path, &daemon->damage);
-    damage_load_contacts(daemon->identity.path, &daemon->identity);
-    return failed(status) ? status : rebuild_create(daemon, &daemon->rebuild);
-}
-
 struct status daemon_open_suspended(struct daemon *daemon)
 {
     daemon->event.role = CONSENSUS_STOPPED;
-    if (!open_identity(daemon)) {
-        return rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
-    }
-    struct status status = open_quarantine(daemon);
-    if (failed(status)) {
-        note_closed("quarantine", status);
-    }
-    /* Damaged data is not even read: LMDB trusts its pages. */
-    if (daemon->suspension->kind != SUSPENSION_DAMAGED) {
-        status = open_store(daemon, true);
+    if (open_identity(daemon)) {
+        struct status status = open_store(daemon, true);
         if (failed(status)) {
             daemon->store = NULL;
             note_closed("store", status);

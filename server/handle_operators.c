@@ -11,7 +11,6 @@
 #include "base/x509.h"
 #include "call.h"
 #include "daemon.h"
-#include "deep_read.h"
 #include "handlers.h"
 #include "issue.h"
 #include "views.h"
@@ -204,22 +203,19 @@ void handle_audit_list(struct call *call)
     call_reply(call, &view);
 }
 
-static void on_verified(struct call *call, const struct deep_read *read)
+void handle_audit_verify(struct call *call)
 {
-    if (failed(read->status) && read->status.code != STATUS_CORRUPT) {
-        call_fail(call, read->status);
+    uint64_t count = 0;
+    struct status status = store_audit_verify(call->daemon->store, &count);
+    if (failed(status) && status.code != STATUS_CORRUPT) {
+        call_fail(call, status);
         return;
     }
     const struct rpc_audit_verified verified = {
-        .lines = read->line_count,
-        .good = !failed(read->status),
-        .error = slice_of(read->status.message),
+        .lines = count,
+        .good = !failed(status),
+        .error = slice_of(status.message),
         .freshness = daemon_freshness(call->daemon, call->options.stale),
     };
     call_reply(call, &verified);
-}
-
-void handle_audit_verify(struct call *call)
-{
-    deep_read_begin(call, DEEP_READ_AUDIT, on_verified);
 }

@@ -4,6 +4,10 @@
  *     stage identity -> copy the state -> the rest of the log -> cluster_recover -> sync
  *         -> begin its log -> CURRENT names it
  *
+ * or, from a snapshot,
+ *
+ *     unpack it -> stage identity -> put the state in place -> cluster_recover -> ... as above
+ *
  * Everything before the last arrow is in a folder that nobody uses: the next start sweeps it away.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -19,13 +23,17 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/x509.h"
 #include "file.h"
 #include "identity.h"
+#include "issue.h"
 #include "machine.h"
+#include "sealed_snapshot.h"
 #include "store/store.h"
 
 #define MIB ((size_t)1 << 20U)
 #define PATH_SIZE (IDENTITY_PATH_SIZE + 32)
+#define UNPACK_NAME "restore.work" /* A folder in the data folder, with a data.mdb. */
 
 /* One succession under way. What a failure leaves is swept away at the next start, which knows best
  * whether CURRENT names it. */
@@ -36,6 +44,7 @@ struct heir {
     struct identity staged;
     struct store *store; /* The copy. */
     struct consensus_log_end end;
+    uint64_t taken_at_ms;
     char source[STATUS_MESSAGE_SIZE];
 };
 
@@ -193,6 +202,7 @@ static struct status apply_recovery(struct heir *heir, const struct member *memb
                 .member = *member,
                 .source = slice_of(heir->source),
                 .from_index = heir->end.index,
+                .from_taken_ms = heir->taken_at_ms,
             },
     };
     struct buffer bytes = {0};
@@ -263,6 +273,162 @@ static struct status sync_folders(const struct heir *heir)
     return failed(status) ? status : file_sync_folder(heir->config->data_directory);
 }
 
+/* ---- From a snapshot ---- */
+
+static struct status unpack_into(struct heir *heir, int file, const char *path)
+{
+    int out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (out < 0) {
+        return fail_errno(errno, "make %s", path);
+    }
+    struct status status = snapshot_unpack(file, secret_slice(&heir->order->cluster_key), out);
+    if (close(out) != 0 && !failed(status)) {
+        status = fail_errno(errno, "close %s", path);
+    }
+    return status;
+}
+
+static void note_header(struct heir *heir, const struct snapshot_header *header)
+{
+    char at[CLOCK_TEXT_SIZE];
+    heir->end = (struct consensus_log_end){
+        .index = header->index,
+        .term = header->term,
+        .current_term = header->term,
+    };
+    heir->taken_at_ms = header->taken_at_ms;
+    heir->staged.key_epoch = header->key_epoch;
+    (void)snprintf(heir->source, sizeof heir->source,
+                   "the snapshot of %.*s at %s, up to entry %llu", SLICE_ARG(header->node),
+                   clock_format(header->taken_at_ms, at), (unsigned long long)header->index);
+}
+
+static void unpack_folder(const struct heir *heir, const char *rest, char out[PATH_SIZE])
+{
+    (void)snprintf(out, PATH_SIZE, "%.400s/" UNPACK_NAME "%s", heir->config->data_directory, rest);
+}
+
+static struct status unpack(struct heir *heir)
+{
+    char path[PATH_SIZE];
+    struct arena arena = {0};
+    struct snapshot_header header;
+    int file = open(heir->order->file, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return fail_errno(errno, "open %s", heir->order->file);
+    }
+    unpack_folder(heir, "", path);
+    struct status status = file_remove_tree(path); /* Of a restoration that a crash cut short. */
+    if (!failed(status)) {
+        status = file_make_folder(path);
+    }
+    unpack_folder(heir, "/data.mdb", path);
+    if (!failed(status)) {
+        status = snapshot_check(file, &arena, &header);
+    }
+    if (!failed(status)) {
+        note_header(heir, &header);
+        status = unpack_into(heir, file, path);
+    }
+    arena_release(&arena);
+    (void)close(file);
+    return status;
+}
+
+/* A certificate of the snapshot's CA for this node's own key. */
+static struct status certify(struct heir *heir, struct store *store)
+{
+    struct identity *staged = &heir->staged;
+    struct buffer request = {0};
+    struct slice name = slice_of(heir->config->name);
+    struct status status = x509_make_request(secret_slice(&staged->node_key), name, &request);
+    if (!failed(status)) {
+        const struct issue_request asked = {buffer_slice(&request), name, ISSUE_NODE_DAYS};
+        status = issue_with(store, secret_slice(&staged->cluster_key), ISSUE_NODE, &asked,
+                            &staged->certificate);
+    }
+    buffer_release(&request);
+    return status;
+}
+
+static struct status take_cluster(struct heir *heir, const struct cluster_view *cluster)
+{
+    struct identity *staged = &heir->staged;
+    staged->node_id = heir->before.node_id;
+    /* A cluster of one that others cannot join begins as every standalone node did. */
+    staged->bootstrap = cluster->name.size == 0;
+    if (!slice_to_text(cluster->cluster_id, staged->cluster_id, sizeof staged->cluster_id) ||
+        !buffer_append(&staged->ca_certificate, cluster->ca_certificate.data,
+                       cluster->ca_certificate.size) ||
+        !buffer_append(&staged->sealed_ca_key, cluster->sealed_ca_key.data,
+                       cluster->sealed_ca_key.size)) {
+        return fail(STATUS_NO_MEMORY, "take the cluster's identity");
+    }
+    struct status status = secret_copy(&staged->node_key, secret_slice(&heir->before.node_key));
+    if (!failed(status)) {
+        status = secret_copy(&staged->cluster_key, secret_slice(&heir->order->cluster_key));
+    }
+    return status;
+}
+
+static struct status stage_restored(struct heir *heir)
+{
+    char path[PATH_SIZE];
+    struct arena arena = {0};
+    struct store *store = NULL;
+    struct cluster_view cluster;
+    unpack_folder(heir, "", path);
+    const struct store_options options = {
+        .directory = path,
+        .map_size_max = heir->config->store_size_max_mib * MIB,
+        .outbox_max = heir->config->outbox_max,
+        .read_only = true,
+    };
+    struct store_report report;
+    struct status status = store_verify(&options, &report);
+    if (!failed(status)) {
+        status = store_open(&options, &store);
+    }
+    if (!failed(status)) {
+        status = store_cluster(store, &arena, &cluster);
+    }
+    if (!failed(status)) {
+        status = take_cluster(heir, &cluster);
+    }
+    if (!failed(status)) {
+        status = certify(heir, store);
+    }
+    if (!failed(status)) {
+        status = identity_stage(heir->config->data_directory, heir->config->root_secret_file,
+                                &heir->staged);
+    }
+    store_close(store);
+    arena_release(&arena);
+    return status;
+}
+
+static struct status place(struct heir *heir)
+{
+    char from[PATH_SIZE];
+    char to[PATH_SIZE];
+    unpack_folder(heir, "/data.mdb", from);
+    (void)snprintf(to, sizeof to, "%s/store/data.mdb", heir->staged.path);
+    if (rename(from, to) != 0) {
+        return fail_errno(errno, "rename %s", from);
+    }
+    unpack_folder(heir, "", from);
+    struct status status = file_remove_tree(from);
+    if (!failed(status)) {
+        status = open_store_of(heir, &heir->staged, &heir->store);
+    }
+    if (!failed(status) && store_applied_index(heir->store) != heir->end.index) {
+        status = fail(STATUS_CORRUPT, "the state ends at entry %llu, its header says %llu",
+                      (unsigned long long)store_applied_index(heir->store),
+                      (unsigned long long)heir->end.index);
+    }
+    return status;
+}
+
 /* ---- The way ---- */
 
 struct step {
@@ -292,16 +458,24 @@ static const struct step recover_steps[] = {
     {"read the log to its end", read_log}, {"take the cluster over", take_over},
     {"begin its log", begin_log},          {"make it the one in use", finish},
 };
-#define RECOVER_STEP_COUNT (sizeof recover_steps / sizeof recover_steps[0])
+static const struct step restore_steps[] = {
+    {"unpack the snapshot", unpack},   {"stage the identity", stage_restored},
+    {"put the state in place", place}, {"take the cluster over", take_over},
+    {"begin its log", begin_log},      {"make it the one in use", finish},
+};
+#define STEP_COUNT (sizeof recover_steps / sizeof recover_steps[0])
+_Static_assert(sizeof recover_steps == sizeof restore_steps, "as many steps either way");
 
 static struct status walk(struct heir *heir)
 {
+    const struct step *steps =
+        heir->order->kind == SUCCESSION_RESTORE ? restore_steps : recover_steps;
     struct status status = OK;
-    for (size_t i = 0; i < RECOVER_STEP_COUNT && !failed(status); i++) {
-        note_step(heir, recover_steps[i].name);
-        status = recover_steps[i].run(heir);
+    for (size_t i = 0; i < STEP_COUNT && !failed(status); i++) {
+        note_step(heir, steps[i].name);
+        status = steps[i].run(heir);
         if (failed(status)) {
-            status = wrap(status, "%s", recover_steps[i].name);
+            status = wrap(status, "%s", steps[i].name);
         }
     }
     return status;

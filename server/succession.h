@@ -17,10 +17,12 @@
 #include "call.h"
 #include "client/protocol.h"
 #include "config.h"
+#include "identity.h"
 
 enum succession_kind {
     SUCCESSION_NONE,
     SUCCESSION_RECOVER, /* This node's own state and log. */
+    SUCCESSION_RESTORE, /* A snapshot's state. */
 };
 
 struct succession {
@@ -28,6 +30,8 @@ struct succession {
     uint64_t at_ms; /* When it was ordered. */
     struct caller by;
     char comment[RPC_TEXT_SIZE_MAX + 1];
+    char file[IDENTITY_PATH_SIZE + 16]; /* RESTORE: the snapshot. */
+    struct secret cluster_key;          /* RESTORE: the one that opens it. */
 };
 
 /* Make the new lineage and the one in use. On failure the present one stays, and the next start

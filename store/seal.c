@@ -8,7 +8,9 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -138,4 +140,41 @@ struct status seal_open(struct slice key, const struct seal_purpose *purpose, st
                     "open sealed: another key or purpose, or the bytes were changed");
     }
     return OK;
+}
+
+/* OpenSSL's parameters take no const; it only reads them. */
+static void *unconst(const void *data)
+{
+    return (void *)(uintptr_t)data;
+}
+
+struct status seal_derive(struct slice key, struct slice salt, const char *label,
+                          struct secret *out)
+{
+    static const uint8_t no_salt[1];
+    char digest[] = "SHA256";
+    if (key.size != SEAL_KEY_SIZE) {
+        return fail(STATUS_INVALID, "derive: a key of %zu bytes", key.size);
+    }
+    struct status status = secret_reserve(out, SEAL_KEY_SIZE);
+    if (failed(status)) {
+        return status;
+    }
+    EVP_KDF *kdf = fault_fires(FAULT_ALLOC) ? NULL : EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, sizeof digest - 1),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, unconst(key.data), key.size),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_SALT, unconst(salt.size == 0 ? no_salt : salt.data),
+                                salt.size),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, unconst(label), strlen(label)),
+        OSSL_PARAM_END,
+    };
+    if (context == NULL || EVP_KDF_derive(context, out->pages, SEAL_KEY_SIZE, params) != 1) {
+        secret_release(out);
+        status = fail(STATUS_NO_MEMORY, "derive a key");
+    }
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+    return status;
 }

@@ -6,12 +6,12 @@ cluster members|--socket --address --ca --certificate --key --timeout --stale --
 cluster init|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster join|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --token-file --yes
 cluster leave|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
-cluster rebuild|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --yes
 cluster remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --force --yes
 cluster transfer|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster settings|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster set|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster recover|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes --dry-run
+cluster recovery-key|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster token create|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --for --ttl
 cluster token list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster token revoke|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
@@ -32,6 +32,9 @@ export resume|--socket --address --ca --certificate --key --timeout --stale --ou
 export dead-letters list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --after --limit
 export dead-letters retry|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 export dead-letters discard|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+snapshot save|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+snapshot status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+snapshot restore|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes --dry-run --recovery-key-file
 operator add|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --days --directory
 operator list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 operator remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes

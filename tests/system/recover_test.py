@@ -4,15 +4,18 @@ Budget in CI: 90 seconds. Everything waits on conditions.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import hashlib
 import json
+import os
 import random
+import subprocess
 import time
 
-from muster_cluster import PASSING, Cluster, World
-from muster_ledger import Ledger, check_replicas, wait_delivered
+from muster_cluster import PASSING, Cluster, Node, World
+from muster_ledger import Ledger, check_replicas, record, wait_delivered
 from muster_wait import check, check_equal, wait_for
 
-REFUSED = 3  # Exit code.
+ANY_ERROR, USAGE, REFUSED = 1, 2, 3  # Exit codes.
 RECORDS = 300
 
 
@@ -193,10 +196,171 @@ def three_of_five(seed):
               flush=True)
 
 
+def flipped(path, offset, out):
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    data[offset] ^= 0x10
+    with open(out, "wb") as file:
+        file.write(data)
+    return out
+
+
+def reseal(path, offset, out):
+    """A change that the checksum does not show: a forger computes it anew."""
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    data[offset] ^= 0x10
+    data[-32:] = hashlib.sha256(data[:-32]).digest()
+    with open(out, "wb") as file:
+        file.write(data)
+    return out
+
+
+def told_of(node, path):
+    """What `snapshot status` says of a file that it must not take."""
+    code, out, err = node.world.muster(node, "snapshot", "status", path)
+    check(code in (ANY_ERROR, USAGE), f"a damaged snapshot is taken: {code} {out}{err}")
+    check("snapshot" in err, f"it does not say what is wrong: {err}")
+    return err
+
+
+def damaged_files(node, path):
+    size = os.path.getsize(path)
+    rng = random.Random(7)
+    for offset in [0, 9, 40, 200, size // 2, size - 40, size - 1] + [rng.randrange(size) for _ in range(20)]:
+        told_of(node, flipped(path, offset, path + ".bad"))
+    with open(path, "rb") as file:
+        data = file.read()
+    for cut in (0, 5, 11, 100, size // 2, size - 1):
+        with open(path + ".bad", "wb") as file:
+            file.write(data[:cut])
+        told_of(node, path + ".bad")
+    with open(path + ".bad", "wb") as file:
+        file.write(data + b"x")
+    check("appended" in told_of(node, path + ".bad"), "something appended is not told as such")
+    with open(path + ".bad", "wb") as file:
+        file.write(os.urandom(5000))
+    check("not a snapshot" in told_of(node, path + ".bad"), "noise is not told as such")
+
+
+def restore(node, path, key, *arguments, expect=0):
+    return node.muster("snapshot", "restore", path, "--recovery-key-file", key, *arguments, expect=expect)
+
+
+def all_burnt(seed):
+    """A snapshot is saved under load; every node is lost; a fresh one goes on with it."""
+    with World("restore") as world:
+        cluster = Cluster(world, 3)
+        cluster.form()
+        cluster.register()
+        cluster.add_credentials()
+        ledger = Ledger(cluster)
+        cluster_id = cluster.call("cluster.status")["cluster_id"]
+        path, key = os.path.join(world.directory, "office.snapshot"), os.path.join(world.directory, "recovery.key")
+        ledger.feed(RECORDS, seed).join()
+        feed = ledger.feed(5 * RECORDS, seed + 1)
+        feed.wait_taken(RECORDS)
+        saver = random.Random(seed).choice(cluster.followers())
+        header = json.loads(saver.muster("-o", "json", "snapshot", "save", path))
+        saver.muster("cluster", "recovery-key", key)
+        feed.join()
+        check_equal("mode of the snapshot", os.stat(path).st_mode & 0o777, 0o600)
+        check_equal("mode of the key", os.stat(key).st_mode & 0o777, 0o600)
+        check(not os.path.exists(path + ".tmp"), "the temporary file was left")
+        check_equal("what status says", json.loads(saver.muster("-o", "json", "snapshot", "status", path)), header)
+        check_equal("cluster id in the header", header["cluster_id"], cluster_id)
+        check(RECORDS <= header["produced"] <= 6 * RECORDS, f"records in the header: {header}")
+        with open(path, "rb") as file:
+            content = file.read()
+        for secret in (b"s1@host", b"Offer", cluster.PASSWORD.encode(), b"BEGIN CERTIFICATE", b"FEED-1"):
+            check(secret not in content, f"{secret} stands in the snapshot in clear")
+        told = restore(cluster.leader(), path, key, expect=REFUSED)
+        check("own cluster" in told, f"a member would restore its own cluster: {told}")
+        damaged_files(saver, path)
+
+        wait_delivered(cluster)
+        exported = len(cluster.cloud.external_ids())
+        # Another cluster, and a node that has records of its own.
+        other = Node(world, "x", cluster.cloud)
+        other.start()
+        wait_for("x leads itself", lambda: other.status()["leader"] == "x", 30, PASSING)
+        other.muster("cluster", "init", "elsewhere")
+        other.call("records.submit", {"feed": "own", "records": [record("X-1", 1)]})
+        told = restore(other, path, key, "--yes", expect=REFUSED)
+        check("is of office" in told and "elsewhere" in told and "records of its own" in told,
+              f"not every reason is told: {told}")
+        for node in cluster.nodes:
+            node.kill()
+
+        fresh = Node(world, "n", cluster.cloud)
+        fresh.start()
+        wait_for("n leads itself", lambda: fresh.status()["leader"] == "n", 30, PASSING)
+        wrong = os.path.join(world.directory, "wrong.key")
+        other.muster("cluster", "recovery-key", wrong)
+        told = restore(fresh, path, wrong, "--yes", expect=REFUSED)
+        check("not the one of this snapshot" in told, f"a foreign key: {told}")
+        told = restore(fresh, reseal(path, os.path.getsize(path) // 2, path + ".bad"), key, "--yes", expect=ANY_ERROR)
+        check("was changed or moved" in told, f"a forged piece: {told}")
+        told = restore(fresh, path, key)
+        check("Nothing was changed" in told and f"entry {header['index']}" in told, f"the dry run: {told}")
+        check_equal("lineage before", fresh.status()["standing"], "standalone")
+        killed = begin_and_kill(fresh, path, key, "take the cluster over")
+        if not killed:
+            restore(fresh, path, key, "--yes")
+        only(cluster, fresh)
+        status = fresh.status()
+        check_equal("cluster id", status["cluster_id"], cluster_id)
+        check_equal("lineage", status["lineage"], 2)
+        check_audit(fresh, ["lineage 2 on n from the snapshot of " + saver.name, "uid"])
+        check_equal("records", fresh.call("export.status")["produced"], header["produced"])
+        check_equal("registration", fresh.call("registration.status")["state"], "registered")
+        check_equal("its machine", fresh.call("registration.status")["machine"], "n")
+        wait_delivered(cluster)
+        check_equal("nothing was doubled", len(cluster.cloud.external_ids()), exported)
+        mids = ledger.reserve(50)
+        check_equal("records go on", ledger.try_submit(fresh, mids), "acknowledged")
+        ledger.acknowledged.update(mids)
+        wait_delivered(cluster)
+        total = ledger.check_cloud(cluster_id)
+        left = [name for name in os.listdir(fresh.data) if name.endswith((".work", ".part"))]
+        check(not left, f"left in the data folder: {left}")
+        old = world.nodes[0]
+        old.start()
+        told = refusal_of(fresh, old)
+        print(f"all burnt: restored at {header['index']} with {header['produced']} of {total - 50} records; "
+              f"{total} in the cloud, each once; {told}", flush=True)
+
+
+def begin_and_kill(fresh, path, key, step):
+    """kill -9 in the middle of a restoration: the node is as fresh as before. True if it was done all the same."""
+    before = open(fresh.log).read().count(step)
+    tool = subprocess.Popen([fresh.world.program("muster"), "--socket", fresh.socket, "snapshot", "restore", path, "--yes",
+                             "--recovery-key-file", key], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, env=fresh.world.environment())
+    wait_for(f"it is about to {step}", lambda: open(fresh.log).read().count(step) > before, 60)
+    fresh.kill()
+    tool.kill()
+    tool.wait()
+    fresh.start()
+    wait_for("n leads again", lambda: fresh.status()["leader"] == "n", 30, PASSING)
+    done = fresh.status()["standing"] == "member"
+    print(f"  killed when it began to {step}: {'done' if done else 'as before'}", flush=True)
+    return done
+
+
+def refusal_of(fresh, old):
+    """What the new lineage says of a member of before."""
+    answer = fresh.call("cluster.standing", {"node_id": old.status()["node_id"]})
+    check_equal("standing of an old member", answer["standing"], "removed")
+    check("recovered at" in answer["reason"] and answer["lineage"] == 2, f"it is not told why: {answer}")
+    return answer["reason"]
+
+
 def main():
     begun = time.monotonic()
     two_of_three(1)
     three_of_five(11)
+    all_burnt(21)
     print(f"recover_test passed in {time.monotonic() - begun:.1f} s", flush=True)
 
 

@@ -142,8 +142,6 @@ struct rpc_member {
     uint64_t image_done; /* Bytes. */
     uint64_t image_size; /* 0: not known yet, the sender is writing it to a file. */
     uint64_t image_rate; /* Bytes per second. */
-    struct slice quarantine; /* none, told, asked, out: see struct rpc_quarantine. */
-    struct slice damage;     /* What is damaged of its data; empty when nothing is. */
 };
 extern const struct codec rpc_member_codec;
 
@@ -348,27 +346,6 @@ struct rpc_standing {
     struct slice reason;   /* Removed by a recovery: when, by whom, and what to do; or empty. */
 };
 extern const struct codec rpc_standing_codec;
-
-/* cluster.rebuild, to a node whose data is damaged. With `check` nothing is changed. */
-struct rpc_rebuild {
-    bool check;
-};
-extern const struct codec rpc_rebuild_codec;
-
-/* What a member whose data is damaged asks of the leader, of itself: to know of it (told), to take it
- * out of raft's configuration (asked), to let it in again with an empty log (none). */
-struct rpc_quarantine {
-    struct slice step;
-    uint64_t life; /* Of the rebuild: random. */
-    struct slice reason;
-};
-extern const struct codec rpc_quarantine_codec;
-
-struct rpc_quarantined {
-    struct slice step; /* Where it stands; "out": the configuration without it is committed. */
-    struct slice why;  /* Why it is not out yet; may be empty. */
-};
-extern const struct codec rpc_quarantined_codec;
 
 /* The bytes that a joiner signs: what it says of itself, bound to the token. */
 MUST_USE struct status rpc_admit_statement(const struct rpc_admit *admit, struct buffer *out);
@@ -631,7 +608,6 @@ extern const struct codec rpc_node_status_codec;
 struct rpc_digest {
     uint64_t index;
     bool deep;
-    struct slice digest; /* The asker's own, if it is a member: hex. */
 };
 extern const struct codec rpc_digest_codec;
 
@@ -689,7 +665,11 @@ enum rpc_method {
     RPC_CLUSTER_SET,
     RPC_CLUSTER_POSITION,
     RPC_CLUSTER_RECOVER,
-    RPC_CLUSTER_REBUILD,
+    RPC_CLUSTER_RECOVERY_KEY,
+    RPC_SNAPSHOT_BEGIN,
+    RPC_SNAPSHOT_READ,
+    RPC_SNAPSHOT_UPLOAD,
+    RPC_SNAPSHOT_RESTORE,
     RPC_REGISTRATION_STATUS,
     RPC_REGISTRATION_ENABLE,
     RPC_REGISTRATION_DISABLE,
@@ -718,7 +698,6 @@ enum rpc_method {
     RPC_NODE_RETRY,
     RPC_NODE_DIGEST,
     RPC_DESCRIBE,
-    RPC_PEER_QUARANTINE,
     RPC_PEER_FORWARD,
     RPC_PEER_ANNOUNCE,
     RPC_METHOD_COUNT,

@@ -64,4 +64,57 @@ struct rpc_recovery {
 };
 extern const struct codec rpc_recovery_codec;
 
+/* cluster.recovery_key: what opens this cluster's snapshots when all its members are lost. */
+struct rpc_recovery_key {
+    struct slice key; /* Text (snapshot.h); a secret. */
+    uint64_t key_epoch;
+};
+extern const struct codec rpc_recovery_key_codec;
+
+/* ---- Saving: begin, then read from 0 until `size` ---- */
+
+#define RPC_SNAPSHOT_PART_MAX 524288U /* Bytes of one part. */
+
+struct rpc_snapshot_begun {
+    uint64_t id;
+    bool quorum; /* The node hears a leader: its state is of now. */
+};
+extern const struct codec rpc_snapshot_begun_codec;
+
+struct rpc_snapshot_read {
+    uint64_t id;
+    uint64_t offset;
+};
+extern const struct codec rpc_snapshot_read_codec;
+
+/* While it is being made `ready` is false and there are no bytes: ask again. */
+struct rpc_snapshot_part {
+    bool ready;
+    uint64_t size; /* Of the whole file, once it is ready. */
+    struct slice bytes;
+};
+extern const struct codec rpc_snapshot_part_codec;
+
+/* ---- Restoring: look, upload from 0, then proceed ---- */
+
+struct rpc_snapshot_upload {
+    uint64_t offset; /* 0 begins anew; otherwise what is there already. */
+    struct slice bytes;
+};
+extern const struct codec rpc_snapshot_upload_codec;
+
+struct rpc_snapshot_stored {
+    uint64_t size; /* Bytes that are there. */
+};
+extern const struct codec rpc_snapshot_stored_codec;
+
+/* snapshot.restore, to the fresh node that shall go on with it. Answers struct rpc_recovery. */
+struct rpc_restore {
+    struct slice header;       /* The file's beginning: magic, size, header; more is ignored. */
+    struct slice recovery_key; /* Text; a secret. Empty: the key is not looked at yet. */
+    bool proceed;              /* With what was uploaded. */
+    struct slice cluster;      /* With `proceed`: the name of the snapshot's cluster. */
+};
+extern const struct codec rpc_restore_codec;
+
 #endif

@@ -126,8 +126,7 @@ struct member {
 enum quarantine {
     QUARANTINE_NONE = 0,
     QUARANTINE_ASKED = 1, /* It takes no part: raft's configuration must let it go. */
-    QUARANTINE_OUT = 2,  /* The configuration without it is committed: it may begin an empty log. */
-    QUARANTINE_TOLD = 3, /* It has said what is damaged, and waits for its operator. */
+    QUARANTINE_OUT = 2, /* The configuration without it is committed: it may begin an empty log. */
 };
 
 /* The first command of every log: this node as a standalone cluster of one. Refused when the store
@@ -200,10 +199,9 @@ struct member_remove {
     bool rollback; /* An admission that was not finished: the member leaves no trace. */
 };
 
-/* One step of a rebuild: to TOLD from NONE; to ASKED from anywhere, unless it is the last member whose
- * data is good; to OUT from ASKED, by the leader, when raft has let it go; to NONE from OUT, when its
- * empty log is ready, or from TOLD, when nothing is damaged after all. OUT and NONE must name the life
- * that asked. A step taken already is done again as nothing. */
+/* One step of a rebuild: to ASKED from anywhere, unless it is the last member whose data is good; to
+ * OUT from ASKED, by the leader, when raft has let it go; to NONE from OUT, when its empty log is
+ * ready. The last two must name the life that asked. A step taken already is done again as nothing. */
 struct member_quarantine {
     uint64_t node_id;
     uint64_t step; /* enum quarantine */
@@ -222,7 +220,7 @@ struct checkpoint {
 /* The first command of a new lineage of the cluster, on the one node that goes on: it alone is a
  * member afterwards, open join tokens are revoked, and a registration whose machine is gone is its
  * own. It never comes through a log that others share: the node applies it to its copy of the state,
- * before that state begins a log (docs/adr/0012-lost-quorum.md). */
+ * before that state begins a log (docs/adr/0018-lost-quorum.md). */
 struct cluster_recover {
     uint64_t lineage; /* Present one + 1, or refused. */
     struct member member;

@@ -42,6 +42,11 @@ MUST_USE struct status seal_close(struct slice key, uint32_t key_epoch,
 MUST_USE struct status seal_open(struct slice key, const struct seal_purpose *purpose,
                                  struct slice sealed, struct secret *out);
 
+/* A key of SEAL_KEY_SIZE bytes for one use, from another: HKDF with SHA-256 (RFC 5869). `salt` may be
+ * empty. `out` must be empty. STATUS_INVALID (key size), STATUS_NO_MEMORY. */
+MUST_USE struct status seal_derive(struct slice key, struct slice salt, const char *label,
+                                   struct secret *out);
+
 /* The key epoch a sealed value names; 0 if it is none. */
 uint32_t seal_key_epoch(struct slice sealed);
 

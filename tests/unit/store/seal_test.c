@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/hex.h"
 #include "scratch.h"
 
 static const uint8_t key_bytes[SEAL_KEY_SIZE] = "the key of the cluster, 32 bytes";
@@ -102,12 +103,41 @@ static void test_unsealable(void **state)
     buffer_release(&out);
 }
 
+/* Of HMAC-SHA256 by another implementation, as RFC 5869 puts it together. */
+static void test_derived(void **state)
+{
+    static const struct {
+        const char *salt;
+        const char *hex;
+    } rows[] = {
+        {"", "479dd84d163df1782566e1803faf199e24d3af4dcc119c299dc0190b1c46198f"},
+        {"salt", "826784cd94275b7ff8cd433521c1a2bc3e4267987ece804daf6c7989d4ae3eaa"},
+    };
+    uint8_t bytes[SEAL_KEY_SIZE];
+    struct secret derived = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)i;
+    }
+    struct slice from = {.data = bytes, .size = sizeof bytes};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char hex[2 * SEAL_KEY_SIZE + 1];
+        CHECK_OK(seal_derive(from, slice_of(rows[i].salt), "label", &derived));
+        hex_encode(secret_slice(&derived), hex);
+        CHECK_SLICE(slice_of(hex), slice_of(rows[i].hex));
+        secret_release(&derived);
+    }
+    from.size--;
+    CHECK_CODE(seal_derive(from, slice_of(""), "label", &derived), STATUS_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_unsealable),
+        cmocka_unit_test(test_derived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
