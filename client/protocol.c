@@ -305,6 +305,10 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .routing = RPC_HERE,
             .summary = "This table: every method with its fields and limits.",
         },
+#ifdef MUSTER_NEXT
+    [RPC_NEXT_PROBE] = CHANGE(RPC_ROLE_ADMIN, "next.probe", rpc_name_codec, rpc_done_codec,
+                              "Propose a command that the version before does not know."),
+#endif
     [RPC_PEER_FORWARD] =
         {
             .name = "peer.forward",

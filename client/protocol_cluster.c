@@ -25,6 +25,7 @@ static const struct codec_field member_fields[] = {
     CODEC_OPTIONAL(struct rpc_member, 16, image_done, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct rpc_member, 17, image_size, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct rpc_member, 18, image_rate, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_member, 19, level, CODEC_U64, RPC_LEVEL_MAX),
 };
 const struct codec rpc_member_codec = CODEC(struct rpc_member, "member", member_fields);
 
@@ -58,6 +59,7 @@ static const struct codec_field cluster_status_fields[] = {
     CODEC_OPTIONAL(struct rpc_cluster_status, 24, voters, CODEC_U64, RPC_MEMBERS_MAX),
     CODEC_OPTIONAL(struct rpc_cluster_status, 25, lineage, CODEC_U64, UINT32_MAX),
     CODEC_OPTIONAL(struct rpc_cluster_status, 26, recovered_at_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_cluster_status, 27, level, CODEC_U64, RPC_LEVEL_MAX),
 };
 const struct codec rpc_cluster_status_codec =
     CODEC(struct rpc_cluster_status, "cluster_status", cluster_status_fields);
@@ -158,6 +160,7 @@ static const struct codec_field admit_fields[] = {
     CODEC_FIELD(struct rpc_admit, 11, registration, CODEC_TEXT, RPC_WORD_SIZE_MAX),
     CODEC_FIELD(struct rpc_admit, 12, stated_at_ms, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_admit, 13, signature, CODEC_BYTES, RPC_SIGNATURE_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_admit, 14, level, CODEC_U64, RPC_LEVEL_MAX),
 };
 const struct codec rpc_admit_codec = CODEC(struct rpc_admit, "admit", admit_fields);
 

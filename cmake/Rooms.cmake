@@ -28,7 +28,14 @@ set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 add_library(room_flags INTERFACE)
-target_compile_definitions(room_flags INTERFACE _GNU_SOURCE MUSTER_VERSION="${PROJECT_VERSION}")
+option(MUSTER_NEXT "Pretend to be the next version, with one more command (tests of upgrades only)" OFF)
+if(MUSTER_NEXT)
+    set(version "${PROJECT_VERSION}-next")
+    target_compile_definitions(room_flags INTERFACE MUSTER_NEXT=1)
+else()
+    set(version "${PROJECT_VERSION}")
+endif()
+target_compile_definitions(room_flags INTERFACE _GNU_SOURCE MUSTER_VERSION="${version}")
 target_compile_options(room_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
     -Wvla -Wwrite-strings -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef

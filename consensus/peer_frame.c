@@ -109,16 +109,17 @@ void frame_header(enum frame_kind kind, size_t size, uint8_t out[FRAME_HEADER_SI
     out[4] = (uint8_t)kind;
 }
 
-bool frame_put_hello(struct buffer *out, enum frame_purpose purpose, const char *address)
+bool frame_put_hello(struct buffer *out, unsigned version, enum frame_purpose purpose,
+                     const char *address)
 {
     size_t address_size = strlen(address);
     size_t size = FRAME_HELLO_SIZE + address_size;
     uint8_t bytes[FRAME_HEADER_SIZE + FRAME_HELLO_SIZE];
     uint32_t magic = htole32(FRAME_HELLO_MAGIC);
-    uint16_t version = htole16(FRAME_HELLO_VERSION);
+    uint16_t little = htole16((uint16_t)version);
     frame_header(FRAME_HELLO, size, bytes);
     memcpy(bytes + FRAME_HEADER_SIZE, &magic, sizeof magic);
-    memcpy(bytes + FRAME_HEADER_SIZE + 4, &version, sizeof version);
+    memcpy(bytes + FRAME_HEADER_SIZE + 4, &little, sizeof little);
     bytes[FRAME_HEADER_SIZE + 6] = (uint8_t)purpose;
     bytes[FRAME_HEADER_SIZE + 7] = (uint8_t)address_size;
     return buffer_append(out, bytes, sizeof bytes) && buffer_append(out, address, address_size);
@@ -198,6 +199,19 @@ struct status frame_get_begin(const struct frame *frame, uint64_t *offset, uint6
         return fail(STATUS_INVALID, "an image begins behind its end");
     }
     return OK;
+}
+
+struct status frame_get_welcome(const struct frame *frame, struct frame_hello *out)
+{
+    struct status status = frame_get_hello(frame, out);
+    if (!failed(status) &&
+        (out->version < FRAME_HELLO_VERSION_MIN || out->version > FRAME_HELLO_VERSION)) {
+        status = fail(STATUS_INVALID,
+                      "the peer speaks version %u of the protocol, this node %u to "
+                      "%u",
+                      out->version, FRAME_HELLO_VERSION_MIN, FRAME_HELLO_VERSION);
+    }
+    return status;
 }
 
 static enum status_code code_of(enum frame_refusal refusal)

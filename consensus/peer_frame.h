@@ -53,7 +53,14 @@ enum frame_refusal {
 /* u32 magic, u16 version, u8 purpose, u8 size of the address, the address without zero byte. */
 #define FRAME_HELLO_SIZE 8U
 #define FRAME_HELLO_MAGIC 0x7274736dU /* "mstr" */
+/* The opener's is the highest it speaks. The acceptor answers with the one that is spoken then: the
+ * opener's or its own highest, whichever is less. */
+#ifdef MUSTER_NEXT /* See store/command.h. */
+#define FRAME_HELLO_VERSION 2U
+#else
 #define FRAME_HELLO_VERSION 1U
+#endif
+#define FRAME_HELLO_VERSION_MIN 1U
 #define FRAME_IMAGE_END_SIZE 40U
 #define FRAME_IMAGE_ASK_SIZE 40U
 #define FRAME_IMAGE_BEGIN_SIZE 16U
@@ -93,7 +100,8 @@ void frame_release(struct frame *frame);
 void frame_header(enum frame_kind kind, size_t size, uint8_t out[FRAME_HEADER_SIZE]);
 
 /* Whole frames, appended; false when memory runs out. */
-bool frame_put_hello(struct buffer *out, enum frame_purpose purpose, const char *address);
+bool frame_put_hello(struct buffer *out, unsigned version, enum frame_purpose purpose,
+                     const char *address);
 bool frame_put_ask(struct buffer *out, uint64_t size, const uint8_t digest[32]);
 bool frame_put_begin(struct buffer *out, uint64_t offset, uint64_t size);
 bool frame_put_refused(struct buffer *out, enum frame_refusal refusal, const char *words);
@@ -101,6 +109,8 @@ bool frame_put_refused(struct buffer *out, enum frame_refusal refusal, const cha
 /* The bytes of a frame of that kind. */
 MUST_USE struct status frame_get_hello(const struct frame *frame, struct frame_hello *out);
 
+/* The same for the acceptor's, whose version must be one that is spoken here. */
+MUST_USE struct status frame_get_welcome(const struct frame *frame, struct frame_hello *out);
 MUST_USE struct status frame_get_ask(const struct frame *frame, uint64_t *size, uint8_t digest[32]);
 MUST_USE struct status frame_get_begin(const struct frame *frame, uint64_t *offset, uint64_t *size);
 

@@ -154,7 +154,7 @@ static void on_open(struct stream *stream, void *context)
     fetch->state = FETCH_ASKING;
     fetch->alive_at_ms = now(fetch);
     struct status status = fail(STATUS_NO_MEMORY, "ask for an image");
-    if (frame_put_hello(&hello, PURPOSE_IMAGE, fetch->peers->address) &&
+    if (frame_put_hello(&hello, FRAME_HELLO_VERSION, PURPOSE_IMAGE, fetch->peers->address) &&
         frame_put_ask(&hello, fetch->part_size, fetch->part_digest)) {
         struct slice piece = buffer_slice(&hello);
         status = stream_write(stream, &piece, 1);
@@ -239,7 +239,7 @@ static struct status on_frame(struct image_fetch *fetch, const struct frame *fra
     switch (frame->kind) {
     case FRAME_REFUSED: return frame_get_refused(frame, &refusal);
     case FRAME_HELLO:
-        status = frame_get_hello(frame, &hello);
+        status = frame_get_welcome(frame, &hello);
         if (!failed(status)) {
             fetch->state = FETCH_WAITING;
         }

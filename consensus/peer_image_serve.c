@@ -370,7 +370,7 @@ void image_source_begin(struct link *link, uint64_t size, const uint8_t digest[I
         return;
     }
     struct slice piece = {0};
-    if (frame_put_hello(&hello, PURPOSE_IMAGE, "")) {
+    if (frame_put_hello(&hello, link->version, PURPOSE_IMAGE, "")) {
         piece = buffer_slice(&hello);
     }
     status = piece.size == 0 ? fail(STATUS_NO_MEMORY, "greet a peer")

@@ -90,7 +90,7 @@ static void welcome(struct link *link)
 {
     struct buffer frame = {0};
     struct status status = fail(STATUS_NO_MEMORY, "greet a peer");
-    if (frame_put_hello(&frame, PURPOSE_MESSAGES, "")) {
+    if (frame_put_hello(&frame, link->version, PURPOSE_MESSAGES, "")) {
         struct slice piece = buffer_slice(&frame);
         status = stream_write(link->stream, &piece, 1);
     }
@@ -108,10 +108,12 @@ static void on_hello(struct link *link, const struct frame *frame)
         link_end(link, status);
         return;
     }
-    if (hello.version != FRAME_HELLO_VERSION) {
-        link_refuse(link, REFUSAL_VERSION, "this version of the peer protocol is not spoken here");
+    if (hello.version < FRAME_HELLO_VERSION_MIN) {
+        link_refuse(link, REFUSAL_VERSION,
+                    "this version of the peer protocol is not spoken here any more");
         return;
     }
+    link->version = hello.version < FRAME_HELLO_VERSION ? hello.version : FRAME_HELLO_VERSION;
     (void)snprintf(link->address, sizeof link->address, "%s", hello.address);
     if (hello.purpose == PURPOSE_IMAGE) {
         link->state = LINK_ASKING;

@@ -76,7 +76,7 @@ static void on_open(struct stream *stream, void *context)
     become(out, OUT_GREETING);
     out->alive_at_ms = now(out);
     struct status status = fail(STATUS_NO_MEMORY, "greet a peer");
-    if (frame_put_hello(&hello, PURPOSE_MESSAGES, out->peers->address)) {
+    if (frame_put_hello(&hello, FRAME_HELLO_VERSION, PURPOSE_MESSAGES, out->peers->address)) {
         struct slice piece = buffer_slice(&hello);
         status = stream_write(stream, &piece, 1);
     }
@@ -122,7 +122,7 @@ static void on_frame(struct peer_out *out, const struct frame *frame)
     if (frame->kind == FRAME_REFUSED) {
         on_refused(out, frame);
     } else if (frame->kind == FRAME_HELLO && out->state == OUT_GREETING) {
-        status = frame_get_hello(frame, &hello);
+        status = frame_get_welcome(frame, &hello);
         if (!failed(status)) {
             on_welcomed(out);
         }

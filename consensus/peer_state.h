@@ -65,6 +65,7 @@ struct link {
     struct stream *stream;
     uint64_t node_id; /* 0 while SHAKING. */
     bool unknown;     /* Counts against PEER_UNKNOWN_MAX. */
+    unsigned version; /* Of the protocol, as spoken here; 0 before the greeting. */
     struct frame_reader reader;
     char address[CONSENSUS_ADDRESS_SIZE]; /* What the peer told. */
     uint64_t alive_at_ms;

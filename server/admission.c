@@ -105,6 +105,8 @@ struct status admission_of_joiner(struct store *store, const struct rpc_admit *a
     }
     if (!failed(status)) {
         admission_add(out, cluster.name.size == 0 ? REFUSAL_NOT_IN_CLUSTER : REFUSAL_NONE);
+        admission_add(out, cluster.level > 1 && admit->level < cluster.level ? REFUSAL_OLD_VERSION
+                                                                             : REFUSAL_NONE);
         check_token(store, admit, now_ms, out);
         admission_add(out, registration_state_parse(admit->registration, &state)
                                ? registration_bars_join(state)

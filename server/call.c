@@ -215,6 +215,10 @@ void call_propose(struct call *call, struct command *command,
                   void (*applied)(struct call *call, struct apply_outcome outcome))
 {
     struct daemon *daemon = call->daemon;
+    if (!store_takes(daemon->store, command->type)) {
+        call_refuse(call, REFUSAL_LEVEL);
+        return;
+    }
     command->stamp = (struct stamp){
         .at_ms = clock_now_ms(),
         .actor = slice_of(call->caller.actor),

@@ -92,6 +92,7 @@ static void on_tick(uv_timer_t *timer)
         }
         membership_step(daemon->membership);
         retention_step(&daemon->retention, daemon);
+        level_step(&daemon->level, daemon);
         doubt_on_tick(daemon->doubt);
         announcer_on_tick(daemon->announcer);
         leaver_on_tick(daemon->leaver);

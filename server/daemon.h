@@ -15,6 +15,7 @@
 #include "config.h"
 #include "consensus/consensus.h"
 #include "identity.h"
+#include "level.h"
 #include "retention.h"
 #include "store/store.h"
 #include "succession.h"
@@ -69,6 +70,7 @@ struct daemon {
     struct snapshotter *snapshotter;
     struct restorer *restorer;
     struct retention retention;
+    struct level_worker level;
 
     struct call *calls; /* All that are not gone. */
     size_t call_count;

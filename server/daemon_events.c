@@ -29,6 +29,10 @@ static void on_own_proposed(struct proposal *proposal, struct status status, str
 struct status daemon_propose(struct daemon *daemon, const struct command *command,
                              cloud_proposed done, void *argument)
 {
+    if (!store_takes(daemon->store, command->type)) {
+        return fail(STATUS_REFUSED, "%s: %s", command_name(command->type),
+                    refusal_reason(REFUSAL_LEVEL));
+    }
     struct own_proposal *own = calloc(1, sizeof *own);
     if (own == NULL) {
         return fail(STATUS_NO_MEMORY, "propose %s", command_name(command->type));
@@ -131,6 +135,7 @@ void daemon_initialise(struct daemon *daemon)
                         .certificate = buffer_slice(&identity->certificate),
                         .standing = STANDING_STANDALONE,
                         .since_ms = clock_now_ms(),
+                        .level = STORE_LEVEL,
                     },
             },
     };

@@ -76,6 +76,9 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_NODE_RETRY] = handle_node_retry,
     [RPC_NODE_DIGEST] = handle_node_digest,
     [RPC_DESCRIBE] = handle_describe,
+#ifdef MUSTER_NEXT
+    [RPC_NEXT_PROBE] = handle_next_probe,
+#endif
     [RPC_PEER_FORWARD] = NULL, /* Dispatch's own. */
     [RPC_PEER_ANNOUNCE] = handle_announce,
 };

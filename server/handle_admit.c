@@ -323,6 +323,7 @@ static void propose_admission(struct call *call, struct admit_state *state)
                         .certificate = state->issued,
                         .standing = STANDING_JOINING,
                         .since_ms = clock_now_ms(),
+                        .level = state->admit.level,
                     },
             },
     };

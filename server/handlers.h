@@ -54,6 +54,9 @@ void handle_operator_list(struct call *call);
 void handle_operator_remove(struct call *call);
 void handle_audit_list(struct call *call);
 void handle_audit_verify(struct call *call);
+#ifdef MUSTER_NEXT
+void handle_next_probe(struct call *call);
+#endif
 void handle_node_version(struct call *call);
 void handle_node_status(struct call *call);
 void handle_node_retry(struct call *call);

@@ -39,6 +39,7 @@ struct status join_request(struct daemon *daemon, const struct join_token *token
         .serial = slice_of(config->serial),
         .model = slice_of(config->model),
         .version = slice_of(MUSTER_VERSION),
+        .level = STORE_LEVEL,
         .peer_address = slice_of(config->peer_address),
         .rpc_address = slice_of(config->rpc_address),
         .request = buffer_slice(&request),

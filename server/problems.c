@@ -116,6 +116,29 @@ static void look_at_member(struct daemon *daemon, struct problem_list *list,
     }
 }
 
+/* Until all members know it, what a newer version brings is refused. */
+static void look_at_versions(struct problem_list *list, const struct rpc_cluster_status *view)
+{
+    const struct rpc_member *members = view->members.items;
+    const struct rpc_member *newest = NULL;
+    const struct rpc_member *oldest = NULL;
+    for (size_t i = 0; i < view->members.count; i++) {
+        const struct rpc_member *member = &members[i];
+        if (is(member->standing, "removed")) {
+            continue;
+        }
+        newest = newest == NULL || member->level > newest->level ? member : newest;
+        oldest = oldest == NULL || member->level < oldest->level ? member : oldest;
+    }
+    if (newest != NULL && newest->level > oldest->level) {
+        add(list,
+            view_text(list->arena, "%.*s still runs %.*s, %.*s runs %.*s", SLICE_ARG(oldest->name),
+                      SLICE_ARG(oldest->version), SLICE_ARG(newest->name),
+                      SLICE_ARG(newest->version)),
+            "Upgrade the others, too: what the newer version brings is used when all know it.");
+    }
+}
+
 static void look_at_registration(struct problem_list *list, const struct rpc_registration *view)
 {
     if (is(view->state, "failed")) {
@@ -185,6 +208,7 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
     look_at_registration(&list, &out->registration);
     look_at_export(&list, &out->export);
     look_at_store(&list, out);
+    look_at_versions(&list, out);
     out->problems = (struct codec_list){.items = list.items, .count = list.count};
     return OK;
 }

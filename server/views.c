@@ -147,6 +147,7 @@ struct status view_members(struct daemon *daemon, struct arena *arena,
             .leader = all[i].node_id == daemon->event.leader_id,
             .self = all[i].node_id == daemon->identity.node_id,
             .version = all[i].version,
+            .level = all[i].level,
             .peer_address = all[i].peer_address,
             .rpc_address = all[i].rpc_address,
         };
@@ -307,6 +308,7 @@ struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stal
         .voters = daemon_voters(daemon, &cluster),
         .lineage = cluster.lineage,
         .recovered_at_ms = cluster.recovered_at_ms,
+        .level = cluster.level,
     };
     status = view_members(daemon, arena, raft, &out->members);
     if (!failed(status)) {

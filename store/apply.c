@@ -16,6 +16,10 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
     case COMMAND_CLUSTER_INIT: return apply_cluster_init(apply, &command->body.cluster_init);
     case COMMAND_CLUSTER_FORM: return apply_cluster_form(apply, &command->body.cluster_form);
     case COMMAND_SETTINGS_SET: return apply_settings_set(apply, &command->body.settings_set);
+    case COMMAND_LEVEL_RAISE: return apply_level_raise(apply, &command->body.level_raise);
+#ifdef MUSTER_NEXT
+    case COMMAND_NEXT_PROBE: return REFUSAL_NONE;
+#endif
     case COMMAND_STANDING_SET: return apply_standing_set(apply, &command->body.standing_set);
     case COMMAND_JOIN_TOKEN_CREATE:
         return apply_join_token_create(apply, &command->body.join_token_create);
@@ -78,6 +82,22 @@ static bool initialised(const struct txn *txn)
     return txn->head->audit_sequence > 0;
 }
 
+/* Members of an older version refuse such a command by not knowing it: nobody may carry it out. */
+static bool above_level(struct apply *apply, enum command_type type)
+{
+    struct cluster_view cluster = {0};
+    return command_level(type) > 1 &&
+           (!cluster_row_get(apply->txn, &cluster) || command_level(type) > cluster.level);
+}
+
+static enum refusal carry_out(struct apply *apply, const struct command *command)
+{
+    if (!initialised(apply->txn) && command->type != COMMAND_CLUSTER_INIT) {
+        return REFUSAL_NOT_IN_CLUSTER;
+    }
+    return above_level(apply, command->type) ? REFUSAL_LEVEL : dispatch(apply, command);
+}
+
 void apply_command(struct txn *txn, uint64_t index, uint64_t outbox_max,
                    const struct command *command, struct apply_outcome *out)
 {
@@ -90,9 +110,7 @@ void apply_command(struct txn *txn, uint64_t index, uint64_t outbox_max,
     }
 
     size_t written_before = txn->written;
-    enum refusal refusal = initialised(txn) || command->type == COMMAND_CLUSTER_INIT
-                               ? dispatch(&apply, command)
-                               : REFUSAL_NOT_IN_CLUSTER;
+    enum refusal refusal = carry_out(&apply, command);
     assert(refusal == REFUSAL_NONE || txn->written == written_before); /* S3 */
     if (audited && (initialised(txn) || refusal == REFUSAL_NONE)) {
         audit_write(txn, index, command, target, refusal);

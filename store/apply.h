@@ -30,6 +30,7 @@ void apply_command(struct txn *txn, uint64_t index, uint64_t outbox_max,
 enum refusal apply_cluster_init(struct apply *apply, const struct cluster_init *init);
 enum refusal apply_cluster_form(struct apply *apply, const struct cluster_form *form);
 enum refusal apply_settings_set(struct apply *apply, const struct settings_set *set);
+enum refusal apply_level_raise(struct apply *apply, const struct level_raise *raise);
 enum refusal apply_standing_set(struct apply *apply, const struct standing_set *set);
 enum refusal apply_join_token_create(struct apply *apply, const struct join_token_create *create);
 enum refusal apply_join_token_revoke(struct apply *apply, const struct join_token_revoke *revoke);

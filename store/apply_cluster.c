@@ -40,6 +40,7 @@ enum refusal apply_cluster_init(struct apply *apply, const struct cluster_init *
         .sealed_ca_key = init->sealed_ca_key,
         .key_epoch = init->key_epoch,
         .standing = STANDING_STANDALONE,
+        .level = init->member.level == 0 ? 1 : init->member.level,
     };
     struct member member = init->member;
     member.standing = STANDING_STANDALONE;
@@ -82,6 +83,33 @@ enum refusal apply_settings_set(struct apply *apply, const struct settings_set *
         return REFUSAL_VOTERS;
     }
     cluster.voters = set->voters;
+    cluster_row_put(apply->txn, &cluster);
+    return REFUSAL_NONE;
+}
+
+enum refusal apply_level_raise(struct apply *apply, const struct level_raise *raise)
+{
+    struct cluster_view cluster = {0};
+    (void)cluster_row_get(apply->txn, &cluster);
+    if (raise->level <= cluster.level) {
+        return REFUSAL_FIELD;
+    }
+    struct codec_list members = rows_all(apply->txn, TABLE_MEMBER, &member_codec);
+    const struct member *member = members.items;
+    bool any = false;
+    for (size_t i = 0; i < members.count; i++) {
+        if (member[i].standing == STANDING_REMOVED) {
+            continue;
+        }
+        if (member[i].level < raise->level) {
+            return REFUSAL_LEVEL;
+        }
+        any = true;
+    }
+    if (!any) {
+        return REFUSAL_LEVEL;
+    }
+    cluster.level = raise->level;
     cluster_row_put(apply->txn, &cluster);
     return REFUSAL_NONE;
 }

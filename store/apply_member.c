@@ -19,6 +19,14 @@ static uint64_t now_ms(const struct apply *apply)
     return apply->stamp->at_ms == 0 ? 1 : apply->stamp->at_ms; /* 0 means never. */
 }
 
+/* A program that does not know what the cluster uses could not apply it. */
+static bool is_too_old(struct apply *apply, uint64_t level)
+{
+    struct cluster_view cluster = {0};
+    (void)cluster_row_get(apply->txn, &cluster);
+    return cluster.level > 1 && level < cluster.level;
+}
+
 static bool in_cluster(struct apply *apply)
 {
     struct cluster_view cluster = {0};
@@ -118,6 +126,9 @@ enum refusal apply_member_admit(struct apply *apply, const struct member_admit *
         admit->member.serial.size == 0) {
         return REFUSAL_FIELD;
     }
+    if (is_too_old(apply, admit->member.level)) {
+        return REFUSAL_OLD_VERSION;
+    }
     if (!row_get(apply->txn, TABLE_JOIN_TOKEN, admit->token_id, &join_token_row_codec, &token)) {
         return REFUSAL_TOKEN_UNKNOWN;
     }
@@ -207,6 +218,9 @@ enum refusal apply_member_set(struct apply *apply, const struct member_set *set)
     if (!member_row_get(apply->txn, set->node_id, &member) || member.standing == STANDING_REMOVED) {
         return REFUSAL_MEMBER_UNKNOWN;
     }
+    if (set->level != 0 && is_too_old(apply, set->level)) {
+        return REFUSAL_OLD_VERSION;
+    }
     enum refusal refusal = check_standing_change(apply, &member, set->standing);
     if (refusal != REFUSAL_NONE) {
         return refusal;
@@ -215,6 +229,7 @@ enum refusal apply_member_set(struct apply *apply, const struct member_set *set)
         member.standing = set->standing;
         member.since_ms = apply->stamp->at_ms;
     }
+    member.level = set->level != 0 ? set->level : member.level;
     take_if_given(&member.version, set->version);
     take_if_given(&member.peer_address, set->peer_address);
     take_if_given(&member.rpc_address, set->rpc_address);

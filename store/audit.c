@@ -48,6 +48,10 @@ bool audit_covers(enum command_type type)
     case COMMAND_REGISTRATION_FAIL:
     case COMMAND_REGISTRATION_HAND_OVER:
     case COMMAND_SETTINGS_SET:
+    case COMMAND_LEVEL_RAISE:
+#ifdef MUSTER_NEXT
+    case COMMAND_NEXT_PROBE:
+#endif
     case COMMAND_DEREGISTRATION_BEGIN:
     case COMMAND_DEREGISTRATION_COMPLETE:
     case COMMAND_CREDENTIAL_PUT:
@@ -151,6 +155,9 @@ static struct slice named_target(const struct command *command)
         return slice_of(command->body.export_pause.paused ? "pause" : "resume");
     case COMMAND_OPERATOR_PUT: return command->body.operator_put.name;
     case COMMAND_OPERATOR_REMOVE: return command->body.operator_remove.name;
+#ifdef MUSTER_NEXT
+    case COMMAND_NEXT_PROBE: return command->body.next_probe.text;
+#endif
     case COMMAND_MEMBER_ADMIT:
     case COMMAND_MEMBER_SET:
     case COMMAND_MEMBER_REMOVE:
@@ -159,6 +166,7 @@ static struct slice named_target(const struct command *command)
     case COMMAND_REGISTRATION_NOTE:
     case COMMAND_REGISTRATION_HAND_OVER:
     case COMMAND_SETTINGS_SET:
+    case COMMAND_LEVEL_RAISE:
     case COMMAND_DEREGISTRATION_BEGIN:
     case COMMAND_DEREGISTRATION_COMPLETE:
     case COMMAND_RECORDS_PUT:
@@ -205,6 +213,7 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
     case COMMAND_SETTINGS_SET:
         print_number(out, "voters", command->body.settings_set.voters);
         return;
+    case COMMAND_LEVEL_RAISE: print_number(out, "level", command->body.level_raise.level); return;
     case COMMAND_DEREGISTRATION_BEGIN:
         print_number(out, "epoch", command->body.deregistration_begin.epoch);
         return;

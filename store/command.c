@@ -3,7 +3,7 @@
  * last two as codec CODEC_TAGS.
  *
  * To add a command: a type and a struct in command.h, its fields in command_fields_*.c, its row
- * here; the compiler then asks for a case in apply.c.
+ * here, and its level if it is not of the first; the compiler then asks for a case in apply.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -50,6 +50,19 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_SETTINGS_SET] = &settings_set_codec,
     [COMMAND_CLUSTER_RECOVER] = &cluster_recover_codec,
     [COMMAND_RECOVERY_KEY_TAKE] = &recovery_key_take_codec,
+    [COMMAND_LEVEL_RAISE] = &level_raise_codec,
+#ifdef MUSTER_NEXT
+    [COMMAND_NEXT_PROBE] = &next_probe_codec,
+#endif
+};
+
+/* Those that are not of level 1. */
+static const uint64_t command_levels[COMMAND_TYPE_COUNT] = {
+#ifdef MUSTER_NEXT
+    [COMMAND_NEXT_PROBE] = 2,
+#else
+    0,
+#endif
 };
 
 static const struct codec *find_codec(unsigned type)
@@ -61,6 +74,12 @@ const char *command_name(enum command_type type)
 {
     const struct codec *codec = find_codec(type);
     return codec == NULL ? "unknown" : codec->name;
+}
+
+uint64_t command_level(enum command_type type)
+{
+    uint64_t level = (unsigned)type < COMMAND_TYPE_COUNT ? command_levels[type] : 0;
+    return level == 0 ? 1 : level;
 }
 
 struct status command_encode(const struct command *command, struct buffer *out)

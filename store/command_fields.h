@@ -19,6 +19,10 @@ extern const struct codec member_codec;
 extern const struct codec cluster_init_codec;
 extern const struct codec cluster_form_codec;
 extern const struct codec settings_set_codec;
+extern const struct codec level_raise_codec;
+#ifdef MUSTER_NEXT
+extern const struct codec next_probe_codec;
+#endif
 extern const struct codec standing_set_codec;
 extern const struct codec join_token_create_codec;
 extern const struct codec join_token_revoke_codec;

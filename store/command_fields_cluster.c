@@ -30,6 +30,7 @@ static const struct codec_field member_fields[] = {
     CODEC_OPTIONAL(struct member, 12, quarantine_life, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct member, 13, quarantine_reason, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
     CODEC_OPTIONAL(struct member, 14, quarantine_since_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct member, 15, level, CODEC_U64, STORE_LEVEL_MAX),
 };
 const struct codec member_codec = CODEC(struct member, "member", member_fields);
 
@@ -93,8 +94,21 @@ static const struct codec_field member_set_fields[] = {
     CODEC_OPTIONAL(struct member_set, 3, version, CODEC_TEXT, STORE_NAME_SIZE_MAX),
     CODEC_OPTIONAL(struct member_set, 4, peer_address, CODEC_TEXT, STORE_ADDRESS_SIZE_MAX),
     CODEC_OPTIONAL(struct member_set, 5, rpc_address, CODEC_TEXT, STORE_ADDRESS_SIZE_MAX),
+    CODEC_OPTIONAL(struct member_set, 6, level, CODEC_U64, STORE_LEVEL_MAX),
 };
 const struct codec member_set_codec = CODEC(struct member_set, "member_set", member_set_fields);
+
+static const struct codec_field level_raise_fields[] = {
+    CODEC_FIELD(struct level_raise, 1, level, CODEC_U64, STORE_LEVEL_MAX),
+};
+const struct codec level_raise_codec = CODEC(struct level_raise, "level_raise", level_raise_fields);
+
+#ifdef MUSTER_NEXT
+static const struct codec_field next_probe_fields[] = {
+    CODEC_FIELD(struct next_probe, 1, text, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+};
+const struct codec next_probe_codec = CODEC(struct next_probe, "next_probe", next_probe_fields);
+#endif
 
 static const struct codec_field member_remove_fields[] = {
     CODEC_FIELD(struct member_remove, 1, node_id, CODEC_U64, UINT64_MAX),

@@ -107,6 +107,9 @@ static struct status check_image(struct store *store, const char *path, uint64_t
                       (unsigned long long)image.head.applied_index, (unsigned long long)index_min);
     }
     if (!failed(status)) {
+        status = store_check_level(&image);
+    }
+    if (!failed(status)) {
         status = check_cluster(store, &image, path);
     }
     store_detach(&image);

@@ -18,6 +18,34 @@ struct status store_cluster(struct store *store, struct arena *arena, struct clu
     return reader_end(&txn, store, found, "cluster");
 }
 
+bool store_takes(struct store *store, enum command_type type)
+{
+    struct arena arena = {0};
+    struct cluster_view cluster;
+    uint64_t level = command_level(type);
+    bool takes =
+        level == 1 || (!failed(store_cluster(store, &arena, &cluster)) && level <= cluster.level);
+    arena_release(&arena);
+    return takes;
+}
+
+struct status store_check_level(struct store *store)
+{
+    struct arena arena = {0};
+    struct cluster_view cluster;
+    struct status status = store_cluster(store, &arena, &cluster);
+    if (status.code == STATUS_NOT_FOUND) {
+        status = OK;
+    } else if (!failed(status) && cluster.level > STORE_LEVEL) {
+        status = fail(STATUS_INVALID,
+                      "the cluster uses commands of level %llu, this muster knows up to %d: "
+                      "install a newer one",
+                      (unsigned long long)cluster.level, STORE_LEVEL);
+    }
+    arena_release(&arena);
+    return status;
+}
+
 static struct status read_all(struct store *store, struct arena *arena, enum table table,
                               const struct codec *codec, struct codec_list *out)
 {

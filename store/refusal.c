@@ -127,6 +127,13 @@ static const struct refusal_row {
          "Too few of the other voters answer: without this node the cluster could not go on.",
          "See who is down (muster cluster status): wait until a standby votes in its place, bring "
          "it back, or remove it for good with muster cluster remove NODE --force."},
+    [REFUSAL_LEVEL] = {"level", "Not every member runs a version that knows this.",
+                       "Upgrade the members that run the older version (muster cluster members), "
+                       "then repeat the command."},
+    [REFUSAL_OLD_VERSION] = {"old_version",
+                             "The node runs a version older than what the cluster uses already.",
+                             "Install the version of the other members on it "
+                             "(muster cluster members)."},
 };
 
 static const struct refusal_row *row_of(enum refusal refusal)

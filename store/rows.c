@@ -20,6 +20,7 @@ static const struct codec_field cluster_fields[] = {
     CODEC_OPTIONAL(struct cluster_view, 12, recovered_on, CODEC_TEXT, STORE_NAME_SIZE_MAX),
     CODEC_OPTIONAL(struct cluster_view, 13, recovered_from, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
     CODEC_OPTIONAL(struct cluster_view, 14, recovered_from_index, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 15, level, CODEC_U64, STORE_LEVEL_MAX),
 };
 static const struct codec cluster_codec = CODEC(struct cluster_view, "cluster", cluster_fields);
 

@@ -200,6 +200,9 @@ struct status store_open(const struct store_options *options, struct store **out
     store->directory = fault_fires(FAULT_ALLOC) ? NULL : strdup(options->directory);
     struct status status =
         store->directory == NULL ? fail(STATUS_NO_MEMORY, "open the store") : store_attach(store);
+    if (!failed(status)) {
+        status = store_check_level(store);
+    }
     if (!failed(status) && !options->read_only) {
         status = image_clean(store);
     }

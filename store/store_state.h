@@ -43,6 +43,9 @@ struct store {
 MUST_USE struct status store_attach(struct store *store);
 void store_detach(struct store *store);
 
+/* STATUS_INVALID if the state is of a level that this program does not know. In query_cluster.c. */
+MUST_USE struct status store_check_level(struct store *store);
+
 /* Remove what an installation that was cut short left behind. In image.c. */
 MUST_USE struct status image_clean(const struct store *store);
 

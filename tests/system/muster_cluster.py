@@ -191,6 +191,7 @@ class Node:
             "join_timeout_s": 10,
             **settings,
         }
+        self.binary = world.program("musterd")
         self.process = None
         self.must_live = False  # Its end would be a surprise.
         world.nodes.append(self)
@@ -202,7 +203,7 @@ class Node:
 
     def spawn(self):
         self.write_config()
-        argv = [*self.prefix, self.world.program("musterd"), "--config", self.config]
+        argv = [*self.prefix, self.binary, "--config", self.config]
         self.process = self.world.spawn(argv, self.log)
         self.must_live = True
 

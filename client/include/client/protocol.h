@@ -35,6 +35,7 @@
 #define RPC_LIST_MAX 1000    /* Rows of one answer; page on with the field the method names. */
 
 /* Sizes of texts and bytes, in bytes, and counts; those of the domain are the state's own. */
+#define RPC_LEVEL_MAX 65535      /* Levels of commands. */
 #define RPC_NAME_SIZE_MAX 64         /* Nodes, operators, credentials, clusters, feeds, versions. */
 #define RPC_WORD_SIZE_MAX 32         /* One of a few words: a role, a state, a region. */
 #define RPC_ID_SIZE_MAX 128          /* Cloud ids, and ids of records. */
@@ -142,6 +143,7 @@ struct rpc_member {
     uint64_t image_done; /* Bytes. */
     uint64_t image_size; /* 0: not known yet, the sender is writing it to a file. */
     uint64_t image_rate; /* Bytes per second. */
+    uint64_t level; /* Of commands that its program knows. */
 };
 extern const struct codec rpc_member_codec;
 
@@ -220,6 +222,7 @@ struct rpc_cluster_status {
     uint64_t voters;  /* How many shall vote, of enough members: the cluster's setting. */
     uint64_t lineage; /* Of the cluster: 1 at first; every recovery adds one. */
     uint64_t recovered_at_ms;
+    uint64_t level; /* Of commands that the cluster uses: what all members know. */
 };
 extern const struct codec rpc_cluster_status_codec;
 
@@ -317,6 +320,7 @@ struct rpc_admit {
     struct slice registration; /* The joiner's own registration state, by name. */
     uint64_t stated_at_ms;
     struct slice signature; /* Of the statement (see rpc_admit_statement), by the node key. */
+    uint64_t level;         /* Of commands that its program knows (store/command.h). */
 };
 extern const struct codec rpc_admit_codec;
 
@@ -698,6 +702,9 @@ enum rpc_method {
     RPC_NODE_RETRY,
     RPC_NODE_DIGEST,
     RPC_DESCRIBE,
+#ifdef MUSTER_NEXT
+    RPC_NEXT_PROBE,
+#endif
     RPC_PEER_FORWARD,
     RPC_PEER_ANNOUNCE,
     RPC_METHOD_COUNT,

@@ -9,6 +9,12 @@
  * On the wire: [format version, type, stamp, body] as codec CODEC_TAGS (strict). Types and tags are
  * never renumbered or reused.
  *
+ * Versions: each program knows commands up to a level (STORE_LEVEL). A cluster has a level, too: the
+ * highest that every member is known to know. A command above the cluster's level is refused, by the
+ * leader before it is proposed and, should it be proposed, by the state; so members of two versions
+ * apply the same things. What a row of the store gains with a level is written by commands of that
+ * level only. The cluster's level is raised by the leader and never falls.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef STORE_COMMAND_H
@@ -45,6 +51,15 @@
 #define STORE_TOKENS_MAX 64 /* Join tokens that exist at once. */
 #define STORE_OPERATORS_MAX 64
 #define STORE_VOTERS_MAX 7 /* How many members may vote: 1, 3, 5 or 7. */
+
+/* The highest level of commands that this program knows. Raised, by one, in a release that adds a
+ * command or a field of one; what it adds is of the new level (command_level()). */
+#ifdef MUSTER_NEXT /* A program that pretends to be the next one: tests/system/upgrade_test.py. */
+#define STORE_LEVEL 2
+#else
+#define STORE_LEVEL 1
+#endif
+#define STORE_LEVEL_MAX 65535
 
 /* Who asked, from where, when: written to the audit line of the same transaction. */
 struct stamp {
@@ -90,9 +105,18 @@ enum command_type {
     COMMAND_SETTINGS_SET = 33,
     COMMAND_CLUSTER_RECOVER = 34,
     COMMAND_RECOVERY_KEY_TAKE = 35,
+    COMMAND_LEVEL_RAISE = 36,
+#ifdef MUSTER_NEXT
+    COMMAND_NEXT_PROBE = 37,
+#endif
 };
 
-#define COMMAND_TYPE_COUNT 36 /* One above the highest type. */
+/* One above the highest type. */
+#ifdef MUSTER_NEXT
+#define COMMAND_TYPE_COUNT 38
+#else
+#define COMMAND_TYPE_COUNT 37
+#endif
 
 /* ---- The cluster and its members ---- */
 
@@ -120,6 +144,7 @@ struct member {
     uint64_t quarantine_life;       /* The rebuild it is about; 0 before the first. */
     struct slice quarantine_reason; /* What is damaged, in words; empty when nothing is. */
     uint64_t quarantine_since_ms;
+    uint64_t level; /* STORE_LEVEL of its program, as it last said. */
 };
 
 /* Where a member whose data is damaged stands on its way back (docs/adr/0010-damaged-data.md). */
@@ -184,14 +209,29 @@ struct member_admit {
     uint64_t cloud_check;        /* enum cloud_check: what the cloud said of the serial. */
 };
 
-/* Change what is known of a member: standing, addresses, version. Empty fields stay. */
+/* Change what is known of a member: standing, addresses, version. Empty fields stay. A level below
+ * the cluster's is refused. */
 struct member_set {
     uint64_t node_id;
     uint64_t standing; /* 0 stays. */
     struct slice version;
     struct slice peer_address;
     struct slice rpc_address;
+    uint64_t level; /* 0 stays. */
 };
+
+/* From now on the cluster uses commands of this level. Refused unless it is above the present one
+ * and every member knows it. */
+struct level_raise {
+    uint64_t level;
+};
+
+#ifdef MUSTER_NEXT
+/* Does nothing but be audited: what a new command of the next version would be. */
+struct next_probe {
+    struct slice text;
+};
+#endif
 
 struct member_remove {
     uint64_t node_id;
@@ -463,11 +503,18 @@ struct command {
         struct settings_set settings_set;
         struct cluster_recover cluster_recover;
         struct recovery_key_take recovery_key_take;
+        struct level_raise level_raise;
+#ifdef MUSTER_NEXT
+        struct next_probe next_probe;
+#endif
     } body;
 };
 
 /* The command's stable name, "member_admit". Never NULL. */
 const char *command_name(enum command_type type);
+
+/* The level of clusters from which on it may be used. */
+uint64_t command_level(enum command_type type);
 
 /* Append the encoding. STATUS_INVALID names the field out of its limits; STATUS_NO_MEMORY. */
 MUST_USE struct status command_encode(const struct command *command, struct buffer *out);
@@ -525,6 +572,8 @@ enum refusal {
     REFUSAL_OTHER_REBUILD = 41, /* The step is of an earlier rebuild, or out of its turn. */
     REFUSAL_VOTERS = 42,
     REFUSAL_QUORUM_AT_RISK = 43, /* Too few of the other voters answer for this one to go. */
+    REFUSAL_LEVEL = 44,          /* Not all members know this yet. */
+    REFUSAL_OLD_VERSION = 45,    /* The node's program is older than what the cluster uses. */
     REFUSAL_COUNT,
 };
 

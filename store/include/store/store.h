@@ -165,11 +165,15 @@ struct cluster_view {
     struct slice recovered_on; /* Name of the node that went on. */
     struct slice recovered_from; /* In words. */
     uint64_t recovered_from_index;
+    uint64_t level; /* Of the commands it uses: command.h. */
 };
 
 /* STATUS_NOT_FOUND before cluster_init was applied. */
 MUST_USE struct status store_cluster(struct store *store, struct arena *arena,
                                      struct cluster_view *out);
+
+/* Whether the cluster's level lets the command be used yet (command.h). */
+bool store_takes(struct store *store, enum command_type type);
 
 /* All members, removed ones included, by node id: a list of struct member. */
 MUST_USE struct status store_members(struct store *store, struct arena *arena,

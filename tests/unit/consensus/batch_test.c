@@ -40,11 +40,24 @@ static void test_round_trip(void **state)
         CHECK_OK(batch_decode((struct slice){.data = bytes, .size = size}, commands, &count));
         CHECK_U64(count, rows[i].count);
         for (size_t k = 0; k < count; k++) {
-            CHECK_SLICE(commands[k],
-                        ((struct slice){.data = text + k % 3, .size = rows[i].size}));
+            CHECK_SLICE(commands[k], ((struct slice){.data = text + k % 3, .size = rows[i].size}));
         }
         free(bytes);
     }
+}
+
+/* For ever: entries lie in logs. */
+static void test_golden(void **state)
+{
+    (void)state;
+    static const char expected[] = "\x01\0\0\0\x02\0\0\0\x03\0\0\0\x02\0\0\0abcde\0\0\0";
+    char bytes[24];
+    commands[0] = slice_of("abc");
+    commands[1] = slice_of("de");
+    CHECK_U64(batch_size(2, 5), sizeof bytes);
+    batch_encode(commands, 2, bytes);
+    CHECK_SLICE(((struct slice){.data = bytes, .size = sizeof bytes}),
+                ((struct slice){.data = expected, .size = sizeof bytes}));
 }
 
 static void test_refused(void **state)
@@ -81,6 +94,7 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refused),
     };

@@ -321,7 +321,7 @@ static void test_rogue(void **state)
         world_open(&world, 2);
         node_open(&world.nodes[1]);
         rogue_connect(&rogue, &world.nodes[0], &world.nodes[1]);
-        CHECK(frame_put_hello(&hello, PURPOSE_MESSAGES, ""));
+        CHECK(frame_put_hello(&hello, FRAME_HELLO_VERSION, PURPOSE_MESSAGES, ""));
         if (rows[i].greets) {
             struct slice piece = buffer_slice(&hello);
             CHECK_OK(stream_write(rogue.stream, &piece, 1));
@@ -337,25 +337,62 @@ static void test_rogue(void **state)
     }
 }
 
-/* A version to come is told so, in words. */
-static void test_other_version(void **state)
+/* Greetings and refusals are understood by every version there will be. */
+static void test_golden_frames(void **state)
+{
+    (void)state;
+    static const char greeting[] = "\x0b\0\0\0\x01\0\0\0mstr\x01\0\x01\x03h:1";
+    static const char refusal[] = "\x03\0\0\0\x02\0\0\0\x02no";
+    struct buffer frames = {0};
+    CHECK(frame_put_hello(&frames, 1, PURPOSE_MESSAGES, "h:1"));
+    CHECK_SLICE(buffer_slice(&frames),
+                ((struct slice){.data = greeting, .size = sizeof greeting - 1}));
+    buffer_clear(&frames);
+    CHECK(frame_put_refused(&frames, REFUSAL_VERSION, "no"));
+    CHECK_SLICE(buffer_slice(&frames),
+                ((struct slice){.data = refusal, .size = sizeof refusal - 1}));
+    buffer_release(&frames);
+}
+
+/* Greet with a version; the answer's first frame is what comes back. */
+static void greet(struct world *world, struct rogue *rogue, unsigned version)
+{
+    struct buffer hello = {0};
+    world_open(world, 2);
+    node_open(&world->nodes[1]);
+    rogue_connect(rogue, &world->nodes[0], &world->nodes[1]);
+    CHECK(frame_put_hello(&hello, version, PURPOSE_MESSAGES, ""));
+    struct slice piece = buffer_slice(&hello);
+    CHECK_OK(stream_write(rogue->stream, &piece, 1));
+    WORLD_RUN_UNTIL(world, rogue->received.size >= FRAME_HEADER_SIZE + FRAME_HELLO_SIZE);
+    buffer_release(&hello);
+}
+
+/* To a version to come the highest one is answered that both speak. */
+static void test_next_version(void **state)
 {
     struct world world;
     struct rogue rogue;
-    struct buffer hello = {0};
     (void)state;
-    world_open(&world, 2);
-    node_open(&world.nodes[1]);
-    rogue_connect(&rogue, &world.nodes[0], &world.nodes[1]);
-    CHECK(frame_put_hello(&hello, PURPOSE_MESSAGES, ""));
-    hello.data[FRAME_HEADER_SIZE + 4] = 2;
-    struct slice piece = buffer_slice(&hello);
-    CHECK_OK(stream_write(rogue.stream, &piece, 1));
+    greet(&world, &rogue, FRAME_HELLO_VERSION + 1);
+    CHECK_U64((uint8_t)rogue.received.data[4], FRAME_HELLO);
+    CHECK_U64((uint8_t)rogue.received.data[FRAME_HEADER_SIZE + 4], FRAME_HELLO_VERSION);
+    stream_close(rogue.stream);
     WORLD_RUN_UNTIL(&world, rogue.closed == 1);
-    CHECK(rogue.received.size > FRAME_HEADER_SIZE + 1);
+    buffer_release(&rogue.received);
+    world_close(&world);
+}
+
+/* A version that is not spoken any more is told so, in words. */
+static void test_old_version(void **state)
+{
+    struct world world;
+    struct rogue rogue;
+    (void)state;
+    greet(&world, &rogue, FRAME_HELLO_VERSION_MIN - 1);
+    WORLD_RUN_UNTIL(&world, rogue.closed == 1);
     CHECK_U64((uint8_t)rogue.received.data[4], FRAME_REFUSED);
     CHECK_U64((uint8_t)rogue.received.data[FRAME_HEADER_SIZE], REFUSAL_VERSION);
-    buffer_release(&hello);
     buffer_release(&rogue.received);
     world_close(&world);
 }
@@ -376,7 +413,7 @@ static void test_half_open(void **state)
         world.options.dead_ms = i == 1 ? 100 : 5000;
         node_open(&world.nodes[1]);
         rogue_connect(&rogue, &world.nodes[0], &world.nodes[1]);
-        CHECK(frame_put_hello(&hello, PURPOSE_MESSAGES, ""));
+        CHECK(frame_put_hello(&hello, FRAME_HELLO_VERSION, PURPOSE_MESSAGES, ""));
         if (i > 0) {
             struct slice piece = buffer_slice(&hello);
             CHECK_OK(stream_write(rogue.stream, &piece, 1));
@@ -525,7 +562,8 @@ int main(void)
         cmocka_unit_test(test_reconnect),     cmocka_unit_test(test_removed),
         cmocka_unit_test(test_wrong_id),      cmocka_unit_test(test_bad_certificates),
         cmocka_unit_test(test_open_refusals), cmocka_unit_test(test_rogue),
-        cmocka_unit_test(test_other_version), cmocka_unit_test(test_half_open),
+        cmocka_unit_test(test_golden_frames), cmocka_unit_test(test_next_version),
+        cmocka_unit_test(test_old_version),   cmocka_unit_test(test_half_open),
         cmocka_unit_test(test_flood),         cmocka_unit_test(test_queue_bound),
         cmocka_unit_test(test_close_answers), cmocka_unit_test(test_fault),
         cmocka_unit_test(test_reload),

@@ -166,4 +166,8 @@
   .body.recovery_key_take = {
       .key_epoch = 1}},
     "012384010102a26d6503a56c6f63616c04a3776879810101"},
+{{.type = COMMAND_LEVEL_RAISE,
+  .body.level_raise = {
+      .level = 2}},
+    "012484010102a26d6503a56c6f63616c04a3776879810102"},
 /* clang-format on */

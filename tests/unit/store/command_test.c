@@ -93,7 +93,8 @@ static void test_golden(void **state)
     }
     CHECK_U64((uint64_t)changed, 0);
     for (unsigned type = 1; type < COMMAND_TYPE_COUNT; type++) {
-        check_row(command_name((enum command_type)type));
+        const char *name = command_name((enum command_type)type);
+        check_row(name);
         CHECK(seen[type]);
     }
 }

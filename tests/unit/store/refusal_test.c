@@ -33,6 +33,19 @@ static struct command voters(uint64_t count)
     };
 }
 
+static struct command raise_to(uint64_t level)
+{
+    return (struct command){.type = COMMAND_LEVEL_RAISE, .body.level_raise.level = level};
+}
+
+static struct command member_level(uint64_t node_id, uint64_t level)
+{
+    return (struct command){
+        .type = COMMAND_MEMBER_SET,
+        .body.member_set = {.node_id = node_id, .level = level},
+    };
+}
+
 static struct command form_with(uint64_t count)
 {
     struct command command = cluster_form_command();
@@ -271,6 +284,65 @@ static struct command short_hash_token(void)
 static struct command admit_b(void)
 {
     return admit_command(TOKEN_1, NODE_B, "B");
+}
+
+/* The cluster's level rises when all members know it, never falls, and keeps older programs out. */
+static void test_levels(void **state)
+{
+    (void)state;
+    const struct command steps[] = {
+        cluster_init_command(), /* Of level 0: as 1. */
+        cluster_form_command(),
+        token_command(TOKEN_1),
+        admit_b(),
+        raise_to(2), /* 4: nobody said that it knows it. */
+        member_level(NODE_A, 3),
+        raise_to(2), /* 6: one does not. */
+        member_level(NODE_B, 2),
+        raise_to(3), /* 8: one does not know that much. */
+        raise_to(2),
+        raise_to(2), /* 10: it is that already. */
+        raise_to(1),
+        member_level(NODE_B, 1), /* 12: an older program came back. */
+        member_level(NODE_B, 3),
+        token_command(TOKEN_2),
+        admit_command(TOKEN_2, 77, "C"), /* 15: it says no level. */
+        raise_to(3),
+    };
+    const enum refusal wanted[] = {
+        0,
+        0,
+        0,
+        0,
+        REFUSAL_LEVEL,
+        0,
+        REFUSAL_LEVEL,
+        0,
+        REFUSAL_LEVEL,
+        0,
+        REFUSAL_FIELD,
+        REFUSAL_FIELD,
+        REFUSAL_OLD_VERSION,
+        0,
+        0,
+        REFUSAL_OLD_VERSION,
+        0,
+    };
+    struct fixture fixture;
+    fixture_open(&fixture);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "step %zu", i);
+        check_row(name);
+        CHECK_U64(fixture_apply(&fixture, steps[i]), wanted[i]);
+    }
+    /* Such a state is not for this program any more. */
+    struct store *store = NULL;
+    CHECK_OK(store_sync(fixture.store));
+    store_close(fixture.store);
+    fixture.store = NULL;
+    CHECK_CODE(store_open(&fixture.options, &store), STATUS_INVALID);
+    fixture_close(&fixture);
 }
 
 static void test_cluster(void **state)
@@ -651,11 +723,11 @@ static void test_unsound_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cluster),         cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_admission),       cmocka_unit_test(test_bound_token),
-        cmocka_unit_test(test_members),         cmocka_unit_test(test_registration),
-        cmocka_unit_test(test_credentials),     cmocka_unit_test(test_export),
-        cmocka_unit_test(test_unsound_records),
+        cmocka_unit_test(test_cluster),      cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_tokens),       cmocka_unit_test(test_admission),
+        cmocka_unit_test(test_bound_token),  cmocka_unit_test(test_members),
+        cmocka_unit_test(test_registration), cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_export),       cmocka_unit_test(test_unsound_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

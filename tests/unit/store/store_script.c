@@ -111,7 +111,9 @@ static struct command small_command(struct script *script)
 {
     static const char fingerprint[STORE_HASH_SIZE] = "key";
     const char *name = names[script_random(script, 3)];
-    switch (script_random(script, 10)) {
+    switch (script_random(script, 11)) {
+    case 10:
+        return (struct command){.type = COMMAND_LEVEL_RAISE, .body.level_raise.level = 2};
     case 9:
         return (struct command){.type = COMMAND_SETTINGS_SET,
                                 .body.settings_set.voters = script_random(script, 9)};
