@@ -177,6 +177,7 @@ static struct status fill_member(const struct heir *heir, struct arena *arena, s
     out->serial = slice_of(config->serial);
     out->model = slice_of(config->model);
     out->version = slice_of(MUSTER_VERSION);
+    out->level = STORE_LEVEL;
     out->peer_address = slice_of(config->peer_address);
     out->rpc_address = slice_of(config->rpc_address);
     out->certificate = buffer_slice(&heir->staged.certificate);
