@@ -127,6 +127,7 @@ static const struct codec_field announce_fields[] = {
     CODEC_FIELD(struct rpc_announce, 2, index, CODEC_U64, UINT64_MAX),
     CODEC_NESTED_OPTIONAL(struct rpc_announce, 3, news, CODEC_LIST, RPC_MEMBERS_MAX,
                           &rpc_address_news_codec),
+    CODEC_OPTIONAL(struct rpc_announce, 4, level, CODEC_U64, RPC_LEVEL_MAX),
 };
 const struct codec rpc_announce_codec = CODEC(struct rpc_announce, "announce", announce_fields);
 

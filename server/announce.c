@@ -111,6 +111,7 @@ static bool tell(struct daemon *daemon, struct arena *arena, struct rpc_announce
     }
     *out = (struct rpc_announce){
         .version = slice_of(MUSTER_VERSION),
+        .level = STORE_LEVEL,
         .index = store_applied_index(daemon->store),
         .news = {.items = news, .count = count},
     };
@@ -127,7 +128,8 @@ static bool differs(struct slice state, struct slice now)
 static bool is_news(const struct member *member, const struct member_set *set)
 {
     return differs(member->peer_address, set->peer_address) ||
-           differs(member->rpc_address, set->rpc_address) || differs(member->version, set->version);
+           differs(member->rpc_address, set->rpc_address) ||
+           differs(member->version, set->version) || member->level != set->level;
 }
 
 static void reply(struct call *call)
@@ -163,6 +165,7 @@ void handle_announce(struct call *call)
         .type = COMMAND_MEMBER_SET,
         .body.member_set = {.node_id = own->node_id,
                             .version = said.version,
+                            .level = said.level == 0 ? 1 : said.level, /* Before there were any. */
                             .peer_address = own->peer_address,
                             .rpc_address = own->rpc_address},
     };
@@ -182,6 +185,7 @@ static struct member_set own_row(const struct daemon *daemon)
     return (struct member_set){
         .node_id = daemon->identity.node_id,
         .version = slice_of(MUSTER_VERSION),
+        .level = STORE_LEVEL,
         .peer_address = slice_of(daemon->config.peer_address),
         .rpc_address = slice_of(daemon->config.rpc_address),
     };

@@ -635,6 +635,7 @@ struct rpc_announce {
     struct slice version;   /* Of musterd. */
     uint64_t index;         /* Applied: how new the state's addresses are. */
     struct codec_list news; /* rpc_address_news; of the sender first. */
+    uint64_t level;         /* Of commands that its program knows (store/command.h). */
 };
 extern const struct codec rpc_announce_codec;
 
