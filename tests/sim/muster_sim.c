@@ -73,8 +73,7 @@ static bool parse_sabotage(const char *text, enum sabotage *out)
     static const char *const words[SABOTAGE_COUNT] = {
         [SABOTAGE_SNAPSHOT] = "snapshot",   [SABOTAGE_REPLICA] = "replica",
         [SABOTAGE_RECORD] = "record",       [SABOTAGE_BARRIER] = "barrier",
-        [SABOTAGE_EXPORTERS] = "exporters",
-        [SABOTAGE_READ] = "read",
+        [SABOTAGE_EXPORTERS] = "exporters", [SABOTAGE_READ] = "read",
     };
     for (int i = SABOTAGE_NONE + 1; i < SABOTAGE_COUNT; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -293,8 +292,7 @@ static void print_sum(const struct soak *soak, const struct result *sum)
     }
     for (int i = 0; i < WHOLE_COUNT_COUNT && soak->sim.whole; i++) {
         (void)printf("%s %zu %s%s", i == 0 ? "whole:" : ",", sum->whole[i],
-                     whole_count_name((enum whole_count)i),
-                     i == WHOLE_COUNT_COUNT - 1 ? "\n" : "");
+                     whole_count_name((enum whole_count)i), i == WHOLE_COUNT_COUNT - 1 ? "\n" : "");
     }
     (void)printf("%" PRIu64 " steps, %.1f simulated hours:", sum->steps,
                  (double)sum->simulated_ms / 3600000.0);

@@ -167,9 +167,9 @@ struct sim_node {
     uint64_t clock_from_ms; /* ... at this time; it goes on from there ... */
     unsigned clock_percent; /* ... at this rate. */
     int64_t wall_offset_ms; /* Of the clock that stamps commands. */
-    struct store *store; /* NULL while it is down, or a digest is the machine. */
-    raft_index applied;  /* The last command that libraft, in this life, told us of. */
-    uint64_t digest;     /* After it; of a store, after the last command that was not skipped. */
+    struct store *store;    /* NULL while it is down, or a digest is the machine. */
+    raft_index applied;     /* The last command that libraft, in this life, told us of. */
+    uint64_t digest;        /* After it; of a store, after the last command that was not skipped. */
     struct sim_look look;
 };
 
@@ -227,7 +227,9 @@ struct temper { /* What kind of weather this seed has. */
     unsigned crash_weight;
     unsigned snapshot_threshold;
     unsigned snapshot_trailing;
-    unsigned voters; /* At the start; the others are standby. */
+    unsigned voters;        /* At the start; the others are standby. */
+    unsigned send_max_ms;   /* Until a send is done with, which holds entries so long. */
+    unsigned answer_max_ms; /* Between a write and libraft's hearing of it. */
     bool disk_fails;
     bool disk_fills;
     bool clocks_stray;

@@ -18,8 +18,6 @@
 #include "sim.h"
 #include "wal_state.h"
 
-#define ANSWER_MS_MAX 3U
-
 static struct sim_node *node_of(struct raft_io *io)
 {
     return io->impl;
@@ -72,8 +70,8 @@ void io_write(struct sim_node *node)
     (void)wal_run_queue(node->wal);
     if (!node->answer_due) {
         node->answer_due = true;
-        world_push(world, world->now_ms + world_between(world, 0, ANSWER_MS_MAX), EVENT_ANSWER,
-                   node->number, NULL);
+        world_push(world, world->now_ms + world_between(world, 0, world->temper.answer_max_ms),
+                   EVENT_ANSWER, node->number, NULL);
     }
 }
 

@@ -17,18 +17,12 @@
 static enum mutant present;
 
 static const char *const names[MUTANT_COUNT] = {
-    [MUTANT_NONE] = "none",
-    [MUTANT_SYNC] = "sync",
-    [MUTANT_LATE_SYNC] = "late-sync",
-    [MUTANT_DIRECTORY] = "directory",
-    [MUTANT_REWRITE] = "rewrite",
-    [MUTANT_CHECKSUM] = "checksum",
-    [MUTANT_TAIL] = "tail",
-    [MUTANT_TERM] = "term",
-    [MUTANT_VOTE] = "vote",
-    [MUTANT_POISON] = "poison",
-    [MUTANT_ROOM] = "room",
-    [MUTANT_INDEX] = "index",
+    [MUTANT_NONE] = "none",           [MUTANT_SYNC] = "sync",
+    [MUTANT_LATE_SYNC] = "late-sync", [MUTANT_DIRECTORY] = "directory",
+    [MUTANT_REWRITE] = "rewrite",     [MUTANT_CHECKSUM] = "checksum",
+    [MUTANT_TAIL] = "tail",           [MUTANT_TERM] = "term",
+    [MUTANT_VOTE] = "vote",           [MUTANT_POISON] = "poison",
+    [MUTANT_ROOM] = "room",           [MUTANT_INDEX] = "index",
     [MUTANT_COMMIT] = "commit",
 };
 
@@ -50,6 +44,8 @@ void mutant_open(struct world *world)
 }
 
 /* ---- What the linker puts before the product's own ---- */
+
+/* The linker's names. NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming) */
 
 uint32_t __real_crc32c(uint32_t sum, struct slice bytes);
 uint32_t __wrap_crc32c(uint32_t sum, struct slice bytes);
@@ -110,3 +106,5 @@ bool __wrap_log_io_has_room(struct wal *wal, const struct raft_append_entries *m
 {
     return present == MUTANT_ROOM || __real_log_io_has_room(wal, message);
 }
+
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */

@@ -152,22 +152,31 @@ static void mend_by(struct sim_node *leader, struct sim_node *node)
     guard_poll(leader->guard);
 }
 
-bool rot_mend(struct world *world)
+/* A leader that may change the members now, or NULL. */
+static struct sim_node *mender(struct world *world)
 {
     for (unsigned i = 0; i < world->options.node_count; i++) {
         struct sim_node *node = &world->nodes[i];
-        if (node->replacing == REPLACING_NOTHING) {
-            continue;
+        if (node_leads(node) && node->guard != NULL && guard_is_ready(node->guard) &&
+            node->raft->configuration_uncommitted_index == 0) {
+            return node;
         }
-        for (unsigned k = 0; k < world->options.node_count; k++) {
-            struct sim_node *leader = &world->nodes[k];
-            if (node_leads(leader) && leader->guard != NULL && guard_is_ready(leader->guard) &&
-                leader->raft->configuration_uncommitted_index == 0) {
-                mend_by(leader, node);
-                break;
-            }
-        }
-        return false;
     }
-    return true;
+    return NULL;
+}
+
+bool rot_mend(struct world *world)
+{
+    unsigned at = 0;
+    while (at < world->options.node_count && world->nodes[at].replacing == REPLACING_NOTHING) {
+        at++;
+    }
+    if (at == world->options.node_count) {
+        return true;
+    }
+    struct sim_node *leader = mender(world);
+    if (leader != NULL) {
+        mend_by(leader, &world->nodes[at]);
+    }
+    return false;
 }

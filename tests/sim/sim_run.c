@@ -220,10 +220,9 @@ static const struct act {
     unsigned weight;
     void (*run)(struct world *world);
 } acts[] = {
-    {50, act_propose_rarely}, {6, act_cut},         {9, act_mend},
-    {3, act_isolate},         {4, act_mend_all},    {10, act_restart},
-    {3, act_pause},           {2, act_unpause_all}, {4, trouble_disk},
-    {2, act_transfer},        {2, trouble_clock},   {2, act_rumour},
+    {50, act_propose_rarely}, {6, act_cut},      {9, act_mend},      {3, act_isolate},
+    {4, act_mend_all},        {10, act_restart}, {3, act_pause},     {2, act_unpause_all},
+    {4, trouble_disk},        {2, act_transfer}, {2, trouble_clock}, {2, act_rumour},
 };
 
 static void draw_act(struct world *world)
@@ -271,6 +270,8 @@ static void draw_temper(struct world *world)
         .crash_weight = world_between(world, 0, 8),
         .snapshot_threshold = world_between(world, 15, 120),
         .snapshot_trailing = world_between(world, 1, 30),
+        .send_max_ms = world_chance(world, 25) ? 600 : 2,
+        .answer_max_ms = world_chance(world, 25) ? 60 : 3,
         .disk_fails = world_chance(world, 20),
         .disk_fills = world_chance(world, 20),
         .rots = !world->options.members && world->options.node_count >= 3 &&
@@ -289,6 +290,8 @@ static void heal(struct world *world)
     world->temper.loss_percent = 0;
     world->temper.duplicate_percent = 0;
     world->temper.reorder_percent = 0;
+    world->temper.send_max_ms = 2;
+    world->temper.answer_max_ms = 3;
     world->healed = true;
     for (unsigned i = 0; i < world->options.node_count; i++) {
         trouble_heal(&world->nodes[i]);
@@ -407,7 +410,7 @@ static void settle(struct world *world)
     }
 }
 
-enum verdict sim_run(struct world *world, const struct sim_options *options, uint64_t seed)
+static void begin(struct world *world, const struct sim_options *options, uint64_t seed)
 {
     world->options = *options;
     world->seed = seed;
@@ -429,17 +432,33 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
     for (unsigned i = 0; i < options->node_count; i++) {
         node_start(&world->nodes[i]);
     }
-    /* Bare libraft crashes often: what it does then is restart, and the run goes on. */
     if (world->whole != NULL) {
         whole_start(world);
     }
-    for (unsigned i = 0; i < options->steps && world->verdict <= VERDICT_CRASHED; i++) {
+}
+
+static void check_all(struct world *world)
+{
+    if (world->verdict == VERDICT_GOOD && world->whole != NULL) {
+        whole_check_end(world);
+    }
+    if (world->verdict == VERDICT_GOOD && !world->options.members) {
+        check_end(world);
+    }
+    if (world->verdict == VERDICT_GOOD) {
+        machine_check_end(world);
+    }
+}
+
+enum verdict sim_run(struct world *world, const struct sim_options *options, uint64_t seed)
+{
+    begin(world, options, seed);
+    /* Bare libraft crashes often: what it does then is restart, and the run goes on. */
+    enum verdict worst = options->guarded ? VERDICT_GOOD : VERDICT_CRASHED;
+    for (unsigned i = 0; i < options->steps && world->verdict <= worst; i++) {
         unsigned pause_max_ms = world->whole != NULL ? 600 : 60;
         world_run_until(world, world->now_ms + world_between(world, 1, pause_max_ms));
         act(world);
-        if (world->verdict == VERDICT_CRASHED && options->guarded) {
-            break;
-        }
     }
     if (world->verdict != VERDICT_GOOD) {
         return world->verdict;
@@ -449,14 +468,6 @@ enum verdict sim_run(struct world *world, const struct sim_options *options, uin
         whole_heal(world);
     }
     settle(world);
-    if (world->verdict == VERDICT_GOOD && world->whole != NULL) {
-        whole_check_end(world);
-    }
-    if (world->verdict == VERDICT_GOOD && !options->members) {
-        check_end(world);
-    }
-    if (world->verdict == VERDICT_GOOD) {
-        machine_check_end(world);
-    }
+    check_all(world);
     return world->verdict;
 }

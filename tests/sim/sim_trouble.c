@@ -110,8 +110,7 @@ void trouble_crash(struct sim_node *node)
 
 uint64_t trouble_clock_ms(const struct sim_node *node)
 {
-    return node->clock_ms +
-           (node->world->now_ms - node->clock_from_ms) * node->clock_percent / 100;
+    return node->clock_ms + (node->world->now_ms - node->clock_from_ms) * node->clock_percent / 100;
 }
 
 uint64_t trouble_wall_ms(const struct sim_node *node)

@@ -278,8 +278,9 @@ int world_send(struct sim_node *from, struct raft_io_send *request,
     sent->request = request;
     sent->status =
         world->cut[from->number][to] || is_too_large(world, message) ? RAFT_NOCONNECTION : 0;
-    world_push(world, world->now_ms + world_between(world, 0, sent->status == 0 ? 2 : 20),
-               EVENT_SENT, from->number, sent);
+    unsigned done_max_ms = sent->status == 0 ? world->temper.send_max_ms : 20;
+    world_push(world, world->now_ms + world_between(world, 0, done_max_ms), EVENT_SENT,
+               from->number, sent);
     if (sent->status == 0) {
         fly(from, to, message);
         if (world_chance(world, world->temper.duplicate_percent)) {
@@ -304,7 +305,8 @@ void world_deliver(struct sim_node *to, struct flight *flight)
 {
     struct world *world = to->world;
     struct sim_node *from = &world->nodes[flight->from];
-    bool is_lost = flight->to_id != to->id || world->cut[flight->from][to->number] || !io_takes(to, &flight->message);
+    bool is_lost = flight->to_id != to->id || world->cut[flight->from][to->number] ||
+                   !io_takes(to, &flight->message);
     if (!is_lost && flight->message.type == RAFT_IO_INSTALL_SNAPSHOT) {
         is_lost = !machine_fetch(to, from, &flight->message.install_snapshot);
     }

@@ -25,6 +25,8 @@ struct bench {
     struct guard *guard;
 
     raft_io_recv_cb recv; /* How to hand a message to the guard. */
+    raft_io_tick_cb tick; /* How time passes. */
+    unsigned ticks;       /* That reached libraft. */
     unsigned received;    /* Messages that reached libraft. */
     struct raft_io_append *append;
     raft_io_append_cb append_done;
@@ -44,7 +46,7 @@ static int below_start(struct raft_io *io, unsigned period_ms, raft_io_tick_cb t
 {
     (void)io;
     (void)period_ms;
-    (void)tick;
+    bench.tick = tick;
     bench.recv = recv;
     return 0;
 }
@@ -56,7 +58,8 @@ static raft_time below_time(struct raft_io *io)
 }
 
 static int below_append(struct raft_io *io, struct raft_io_append *request,
-                        const struct raft_entry *entries, unsigned count, raft_io_append_cb callback)
+                        const struct raft_entry *entries, unsigned count,
+                        raft_io_append_cb callback)
 {
     (void)io;
     (void)entries;
@@ -97,6 +100,7 @@ static int below_send(struct raft_io *io, struct raft_io_send *request,
 static void libraft_tick(struct raft_io *io)
 {
     (void)io;
+    bench.ticks++;
 }
 
 static void libraft_recv(struct raft_io *io, struct raft_message *message)
@@ -129,8 +133,11 @@ static void bench_make(unsigned rule)
 {
     memset(&bench, 0, sizeof bench);
     struct raft *raft = &bench.raft;
-    *raft = (struct raft){
-        .id = 1, .state = RAFT_FOLLOWER, .current_term = TERM, .commit_index = 44, .last_stored = 50};
+    *raft = (struct raft){.id = 1,
+                          .state = RAFT_FOLLOWER,
+                          .current_term = TERM,
+                          .commit_index = 44,
+                          .last_stored = 50};
     for (size_t i = 0; i < 16; i++) {
         bench.log[i] = (struct raft_entry){.term = TERM, .type = RAFT_COMMAND};
     }
@@ -139,7 +146,8 @@ static void bench_make(unsigned rule)
     raft->log.back = LOG_END - LOG_OFFSET;
     raft->log.offset = LOG_OFFSET;
     for (unsigned i = 0; i < 3; i++) {
-        bench.servers[i] = (struct raft_server){.id = i + 1, .address = address, .role = RAFT_VOTER};
+        bench.servers[i] =
+            (struct raft_server){.id = i + 1, .address = address, .role = RAFT_VOTER};
     }
     raft->configuration = (struct raft_configuration){.servers = bench.servers, .n = 3};
     bench.below = (struct raft_io){.start = below_start,
@@ -300,6 +308,38 @@ static void test_install(void **state)
     check_waits(GUARD_INSTALL, install, true);
 }
 
+/* ---- ELECTION ---- */
+
+/* Our log has all that was asked of it on disk when it has stored a term, so that no seed comes to
+ * harm by the first of these. */
+static void test_election(void **state)
+{
+    (void)state;
+    static struct raft_snapshot installed = {.index = 60, .term = TERM};
+    struct raft_message vote = {
+        .type = RAFT_IO_REQUEST_VOTE,
+        .server_id = 2,
+        .server_address = "b",
+        .request_vote = {.term = TERM + 1, .candidate_id = 2, .last_log_index = 60}};
+    for (unsigned i = 0; i < 2; i++) {
+        bool rule = i == 0;
+        bench_make(rule ? GUARD_ELECTION : 0);
+        begin_append();
+        bench.tick(&bench.below);
+        CHECK_U64(bench.ticks, rule ? 0 : 1);
+        CHECK(hand_in(&vote)); /* It may vote; libraft compares what is stored. */
+        end_append();
+        bench.tick(&bench.below);
+        CHECK_U64(bench.ticks, rule ? 1 : 2);
+        struct raft_io *io = guard_io(bench.guard);
+        CHECK(io->snapshot_put(io, 0, &put_request, &installed, libraft_put) == 0);
+        CHECK(hand_in(&vote) == !rule);
+        end_put();
+        CHECK(hand_in(&vote));
+        guard_destroy(bench.guard);
+    }
+}
+
 /* ---- VOTE ---- */
 
 static void test_vote(void **state)
@@ -409,7 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_truncate), cmocka_unit_test(test_install),
         cmocka_unit_test(test_vote),     cmocka_unit_test(test_transfer),
-        cmocka_unit_test(test_flow),
+        cmocka_unit_test(test_flow),     cmocka_unit_test(test_election),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
