@@ -7,6 +7,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fault.h"
@@ -16,6 +17,7 @@
 /* libraft tests a number of entries; we set it so that it says what the size says. */
 #define THRESHOLD_NEVER 0x7FFFFFFFU
 #define THRESHOLD_NOW 1U
+#define SLOW_SHARE 4U  /* A snapshot is slow that takes this part of an election time-out. */
 #define RETRY_MS 5000U /* After a snapshot that failed, which is most likely a full disk. */
 
 static uint64_t machine_index(const struct consensus *node)
@@ -25,6 +27,21 @@ static uint64_t machine_index(const struct consensus *node)
 }
 
 /* ---- Taking ---- */
+
+/* The machine syncs on the loop's thread, which is short as long as the disk keeps up with its flushes;
+ * when it is not, heartbeats wait. */
+static void note_time(struct consensus *node, uint64_t for_us)
+{
+    char words[80];
+    node->snapshot_time_us_max =
+        for_us > node->snapshot_time_us_max ? for_us : node->snapshot_time_us_max;
+    if (for_us / 1000U * SLOW_SHARE >= node->options.election_timeout_ms &&
+        node->options.on_notice != NULL) {
+        (void)snprintf(words, sizeof words, "a snapshot took %llu ms: the disk is slow",
+                       (unsigned long long)for_us / 1000U);
+        node->options.on_notice(node->options.context, 0, words);
+    }
+}
 
 void snapshot_turn(struct consensus *node)
 {
@@ -92,8 +109,7 @@ int snapshot_take(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned 
     raft_set_snapshot_trailing(&node->raft, snapshot_trailing_count(node));
     node->log_size = 0;
     node->snapshots_taken++;
-    node->snapshot_time_us_max =
-        for_us > node->snapshot_time_us_max ? for_us : node->snapshot_time_us_max;
+    note_time(node, for_us);
     snapshot_turn(node);
     *buffers = list;
     *count = 1;

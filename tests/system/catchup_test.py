@@ -3,10 +3,13 @@
 
 The writes go on meanwhile. The node is killed in the middle and goes on where it was, not from the
 beginning; both ends show how far it is; it ends with one image and the same state. Then a follower is
-stopped (SIGSTOP) under load: the leader's memory stays bounded, and the follower catches up when it goes
-on. How long the longest write took is reported and not judged: the machine is shared.
+stopped (SIGSTOP) under load, and another one's network swallows every packet: the leader's memory stays
+bounded, and the follower catches up when it is back. How long the longest write took is reported and
+not judged: the machine is shared.
 
     catchup_test.py [--size MIB] [--stopped S]
+
+Needs root, for network namespaces (partition_test.py).
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -16,10 +19,12 @@ import re
 import signal
 import time
 
-from muster_cluster import PASSING, Cluster, World
+from muster_cloud import Cloud
+from muster_cluster import PASSING, Cluster, Node, World
 from muster_ledger import check_replicas, record
 from muster_rpc import RpcClient
 from muster_wait import Failure, check, check_equal, wait_for
+from partition_test import Network
 from steady_load import MemoryWatch, SteadyWriter
 
 MIB = 1 << 20
@@ -122,22 +127,23 @@ def test_image(cluster, filler, size):
     report(f"{image / MIB:.0f} MiB of image, cut once, in {took:.1f} s", writer, memory, leader)
 
 
-def test_stopped(cluster, filler, seconds):
+def test_away(cluster, filler, what, go, come_back, seconds, size_min=0):
+    """A follower is not there for a while and much is written, which must not be kept in memory for it."""
     leader = cluster.leader()
-    stopped = cluster.followers()[-1]
-    writer = SteadyWriter(leader.socket, "STOPPED")
+    away = cluster.followers()[-1]
+    writer = SteadyWriter(leader.socket, what.upper())
     memory = MemoryWatch({leader.name: leader.process.pid})
     end = time.monotonic() + seconds
-    stopped.process.send_signal(signal.SIGSTOP)
-    written = filler.until(leader, lambda: time.monotonic() > end, GROWTH_MAX + 8 * MIB)
-    stopped.process.send_signal(signal.SIGCONT)
+    go(away)
+    written = filler.until(leader, lambda: time.monotonic() > end, size_min)
+    come_back(away)
     peaks = memory.stop()
     growth = peaks[leader.name] - memory.first[leader.name]
-    check(growth < GROWTH_MAX, f"the leader's memory grew by {growth / MIB:.0f} MiB for a follower that was stopped")
-    wait_for(f"{stopped.name} has caught up", lambda: caught_up(leader, stopped), 120, PASSING)
+    check(growth < GROWTH_MAX, f"the leader's memory grew by {growth / MIB:.0f} MiB for a follower that was {what}")
+    wait_for(f"{away.name} has caught up", lambda: caught_up(leader, away), 120, PASSING)
     writer.stop()
     check_replicas(cluster)
-    report(f"a follower stopped for {seconds} s, {written / MIB:.0f} MiB written meanwhile", writer, memory, leader)
+    report(f"a follower {what} for {seconds} s, {written / MIB:.0f} MiB written meanwhile", writer, memory, leader)
 
 
 def report(what, writer, memory, leader):
@@ -158,12 +164,20 @@ def main():
     sanitizer = os.environ.get("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
     os.environ["ASAN_OPTIONS"] = f"{sanitizer}:quarantine_size_mb=16"
     with World("catchup") as world:
-        cluster = Cluster(world, 3, snapshot_after_mib=1, catchup_rate_max_mib=12, catchup_log_max_mib=LOG_MAX_MIB,
-                          election_timeout_ms=int(ELECTION_S * 1000), heartbeat_ms=100)
+        names = ["a", "b", "c"]
+        network = Network(world, names)
+        cluster = Cluster(world, 0, Cloud(world, network.address(None)))
+        cluster.nodes = [Node(world, name, cluster.cloud, network.address(name), network.inside(name),
+                              snapshot_after_mib=1, catchup_rate_max_mib=12, catchup_log_max_mib=LOG_MAX_MIB,
+                              election_timeout_ms=int(ELECTION_S * 1000), heartbeat_ms=100) for name in names]
         cluster.form()
         filler = Filler()
         test_image(cluster, filler, options.size * MIB)
-        test_stopped(cluster, filler, options.stopped)
+        test_away(cluster, filler, "stopped", lambda node: node.process.send_signal(signal.SIGSTOP),
+                  lambda node: node.process.send_signal(signal.SIGCONT), options.stopped, GROWTH_MAX + 8 * MIB)
+        test_away(cluster, filler, "cut off",
+                  lambda node: network.cut(node.name, [name for name in names if name != node.name]),
+                  lambda _: network.heal(), options.stopped // 2)
 
 
 if __name__ == "__main__":
