@@ -32,6 +32,19 @@ int cmd_cluster_leave(struct cli *cli)
     return cli_call(cli, RPC_CLUSTER_LEAVE, &empty, NULL);
 }
 
+int cmd_cluster_rebuild(struct cli *cli)
+{
+    struct rpc_rebuild rebuild = {.check = cli_has(cli, CLI_CHECK)};
+    int exit_code = 0;
+    if (!rebuild.check &&
+        !cli_confirm(cli, &exit_code,
+                     "This node's log and state are moved aside and fetched anew from the other "
+                     "members; until then it takes no part.")) {
+        return exit_code;
+    }
+    return cli_call(cli, RPC_CLUSTER_REBUILD, &rebuild, NULL);
+}
+
 int cmd_cluster_remove(struct cli *cli)
 {
     struct rpc_remove removal = {.name = cli_argument(cli, 0), .force = cli_has(cli, CLI_FORCE)};

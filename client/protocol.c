@@ -175,6 +175,16 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
                        "lineage; or only say what would happen.",
         },
 
+    [RPC_CLUSTER_REBUILD] =
+        {
+            .name = "cluster.rebuild",
+            .params = &rpc_rebuild_codec,
+            .result = &rpc_done_codec,
+            .role = RPC_ROLE_ADMIN,
+            .routing = RPC_HERE,
+            .summary = "Move this node's damaged log and state aside and fetch them anew from the "
+                       "other members; or only say what would be done.",
+        },
     [RPC_REGISTRATION_STATUS] =
         READ("registration.status", rpc_empty_codec, rpc_registration_codec,
              "The state of the cluster's registration, and what is tried next."),
@@ -309,6 +319,16 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_NEXT_PROBE] = CHANGE(RPC_ROLE_ADMIN, "next.probe", rpc_name_codec, rpc_done_codec,
                               "Propose a command that the version before does not know."),
 #endif
+    [RPC_PEER_QUARANTINE] =
+        {
+            .name = "peer.quarantine",
+            .params = &rpc_quarantine_codec,
+            .result = &rpc_quarantined_codec,
+            .role = RPC_ROLE_PEER,
+            .routing = RPC_HERE,
+            .summary = "Asked of the leader by a member whose data is damaged, about itself: tell "
+                       "the cluster, take it out of raft's configuration, let it in again.",
+        },
     [RPC_PEER_FORWARD] =
         {
             .name = "peer.forward",

@@ -26,6 +26,8 @@ static const struct codec_field member_fields[] = {
     CODEC_OPTIONAL(struct rpc_member, 17, image_size, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct rpc_member, 18, image_rate, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct rpc_member, 19, level, CODEC_U64, RPC_LEVEL_MAX),
+    CODEC_OPTIONAL(struct rpc_member, 20, quarantine, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_member, 21, damage, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
 };
 const struct codec rpc_member_codec = CODEC(struct rpc_member, "member", member_fields);
 
@@ -196,6 +198,26 @@ static const struct codec_field standing_fields[] = {
     CODEC_OPTIONAL(struct rpc_standing, 3, reason, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
 };
 const struct codec rpc_standing_codec = CODEC(struct rpc_standing, "standing", standing_fields);
+
+static const struct codec_field rebuild_fields[] = {
+    CODEC_OPTIONAL(struct rpc_rebuild, 1, check, CODEC_BOOL, 1),
+};
+const struct codec rpc_rebuild_codec = CODEC(struct rpc_rebuild, "rebuild", rebuild_fields);
+
+static const struct codec_field quarantine_fields[] = {
+    CODEC_FIELD(struct rpc_quarantine, 1, step, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_quarantine, 2, life, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_quarantine, 3, reason, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+};
+const struct codec rpc_quarantine_codec =
+    CODEC(struct rpc_quarantine, "quarantine", quarantine_fields);
+
+static const struct codec_field quarantined_fields[] = {
+    CODEC_FIELD(struct rpc_quarantined, 1, step, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_quarantined, 2, why, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+};
+const struct codec rpc_quarantined_codec =
+    CODEC(struct rpc_quarantined, "quarantined", quarantined_fields);
 
 /* What of struct rpc_admit is signed: all but the token's secret, the question whether it is only
  * a question, and the signature itself. The same tags, so that one table can be read beside the

@@ -103,6 +103,7 @@ const struct codec rpc_node_status_codec =
 static const struct codec_field digest_fields[] = {
     CODEC_OPTIONAL(struct rpc_digest, 1, index, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct rpc_digest, 2, deep, CODEC_BOOL, 1),
+    CODEC_OPTIONAL(struct rpc_digest, 3, digest, CODEC_TEXT, RPC_DIGEST_SIZE_MAX),
 };
 const struct codec rpc_digest_codec = CODEC(struct rpc_digest, "digest", digest_fields);
 

@@ -125,8 +125,8 @@ struct status snapshot_check_store(const struct consensus *node)
         return OK;
     }
     return fail(STATUS_CORRUPT,
-                "the store ends at entry %llu, the log begins after %llu: the store was replaced "
-                "by an older one; remove this node and join it again",
+                "the store ends at entry %llu, the log begins after %llu: the store is lost, or an "
+                "older one",
                 (unsigned long long)index, node->restore_index);
 }
 

@@ -13,10 +13,7 @@
 
 static struct status corrupt(uint64_t number, size_t offset, const char *what)
 {
-    return fail(STATUS_CORRUPT,
-                "%016" PRIx64 ".wal at %zu: %s; restore this node from the others (remove it, and "
-                "join it anew)",
-                number, offset, what);
+    return fail(STATUS_CORRUPT, "%016" PRIx64 ".wal at %zu: %s", number, offset, what);
 }
 
 /* ---- Entries ---- */

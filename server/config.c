@@ -74,6 +74,8 @@ const struct config_row config_rows[] = {
     NUMBER(catchup_log_max_mib, "256", 16, 65536, "MiB",
            "Log kept, in memory too, for a member that catches up; beyond it needs another image."),
     NUMBER(connections_max, "4096", 8, 65536, "connections", "Open admin RPC connections."),
+    NUMBER(scrub_mib_per_s, "4", 0, 1024, "MiB/s",
+           "How much of the store is read again each second, to find damage; 0: none."),
 };
 
 const size_t config_row_count = sizeof config_rows / sizeof config_rows[0];

@@ -44,6 +44,7 @@ struct config {
     uint64_t catchup_rate_max_mib;
     uint64_t catchup_log_max_mib;
     uint64_t connections_max;
+    uint64_t scrub_mib_per_s;
 };
 
 enum config_kind {

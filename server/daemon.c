@@ -29,6 +29,7 @@
 #include "base/secret.h"
 #include "base/tls.h"
 #include "call.h"
+#include "comparer.h"
 #include "doubt.h"
 #include "forward.h"
 #include "join.h"
@@ -36,6 +37,7 @@
 #include "membership_worker.h"
 #include "recoverer.h"
 #include "restorer.h"
+#include "rebuild.h"
 #include "retention.h"
 #include "rpc_server.h"
 #include "snapshotter.h"
@@ -77,6 +79,15 @@ static void on_check(uv_check_t *check)
 static void close_parts(struct daemon *daemon);
 static void on_drained(void *context);
 
+/* A read came upon it, whoever asked. */
+static void look_for_damage(struct daemon *daemon)
+{
+    struct status damage = store_damage(daemon->store);
+    if (failed(damage) && daemon->phase == DAEMON_RUNNING) {
+        daemon_fail(daemon, damage);
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
@@ -97,6 +108,10 @@ static void on_tick(uv_timer_t *timer)
         announcer_on_tick(daemon->announcer);
         leaver_on_tick(daemon->leaver);
         snapshotter_sweep(daemon->snapshotter, now_ms);
+        rebuild_on_tick(daemon->rebuild, now_ms);
+        comparer_on_tick(daemon->comparer, now_ms);
+        scrubber_step(&daemon->scrubber, daemon, now_ms);
+        look_for_damage(daemon);
     } else if (daemon->phase == DAEMON_SUSPENDED) {
         daemon_suspended_tick(daemon, now_ms);
     } else if (daemon->phase == DAEMON_DRAINING &&
@@ -169,6 +184,10 @@ static void close_parts(struct daemon *daemon)
     restorer_stop(daemon->restorer);
     doubt_destroy(daemon->doubt);
     announcer_stop(daemon->announcer);
+    rebuild_destroy(daemon->rebuild);
+    comparer_destroy(daemon->comparer);
+    daemon->rebuild = NULL;
+    daemon->comparer = NULL;
     daemon->workers_open++; /* Until all have been asked to close. */
     if (daemon->cloud != NULL) {
         daemon->workers_open++;

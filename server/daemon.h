@@ -14,15 +14,18 @@
 #include "cloud.h"
 #include "config.h"
 #include "consensus/consensus.h"
+#include "damage.h"
 #include "identity.h"
 #include "level.h"
 #include "retention.h"
+#include "scrubber.h"
 #include "store/store.h"
 #include "succession.h"
 #include "suspension.h"
 
 struct announcer;
 struct call;
+struct comparer;
 struct doubt;
 struct forwarder;
 struct joiner;
@@ -31,6 +34,7 @@ struct membership;
 struct recoverer;
 struct restorer;
 struct snapshotter;
+struct rebuild;
 struct rpc_server;
 struct tls_context;
 
@@ -69,8 +73,13 @@ struct daemon {
     struct recoverer *recoverer;
     struct snapshotter *snapshotter;
     struct restorer *restorer;
+    struct rebuild *rebuild; /* While suspended, too. */
+    struct comparer *comparer;
     struct retention retention;
     struct level_worker level;
+    struct scrubber scrubber;
+    struct damage damage;      /* As its mark says. */
+    uint32_t contacts_written; /* What damage_save_contacts() remembers. */
 
     struct call *calls; /* All that are not gone. */
     size_t call_count;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tls.h"
+#include "comparer.h"
 #include "doubt.h"
 #include "file.h"
 #include "forward.h"
@@ -21,6 +22,7 @@
 #include "membership_worker.h"
 #include "recoverer.h"
 #include "restorer.h"
+#include "rebuild.h"
 #include "rpc_server.h"
 #include "snapshotter.h"
 
@@ -143,6 +145,9 @@ static struct status open_node(struct daemon *daemon)
         status = open_tls(daemon);
     }
     if (!failed(status)) {
+        status = rebuild_look(daemon);
+    }
+    if (!failed(status)) {
         status = open_store(daemon, false);
     }
     return status;
@@ -171,6 +176,12 @@ static struct status open_workers(struct daemon *daemon)
     }
     if (!failed(status)) {
         status = restorer_create(daemon, &daemon->restorer);
+    }
+    if (!failed(status)) {
+        status = rebuild_create(daemon, &daemon->rebuild);
+    }
+    if (!failed(status)) {
+        status = comparer_create(daemon, &daemon->comparer);
     }
     if (!failed(status)) {
         status = forwarder_create(daemon, daemon->tls_client, &daemon->forwarder);
@@ -225,11 +236,26 @@ static bool open_identity(struct daemon *daemon)
     return true;
 }
 
+static struct status open_quarantine(struct daemon *daemon)
+{
+    struct status status = damage_load(daemon->identity.path, &daemon->damage);
+    damage_load_contacts(daemon->identity.path, &daemon->identity);
+    return failed(status) ? status : rebuild_create(daemon, &daemon->rebuild);
+}
+
 struct status daemon_open_suspended(struct daemon *daemon)
 {
     daemon->event.role = CONSENSUS_STOPPED;
-    if (open_identity(daemon)) {
-        struct status status = open_store(daemon, true);
+    if (!open_identity(daemon)) {
+        return rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
+    }
+    struct status status = open_quarantine(daemon);
+    if (failed(status)) {
+        note_closed("quarantine", status);
+    }
+    /* Damaged data is not even read: LMDB trusts its pages. */
+    if (daemon->suspension->kind != SUSPENSION_DAMAGED) {
+        status = open_store(daemon, true);
         if (failed(status)) {
             daemon->store = NULL;
             note_closed("store", status);

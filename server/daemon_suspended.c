@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_parts.h"
+#include "rebuild.h"
 
 #define STORE_MARGIN_SIZE ((uint64_t)8 << 20U) /* With less room in its map it counts as full. */
 
@@ -67,7 +68,11 @@ void daemon_fail(struct daemon *daemon, struct status reason)
         return; /* The first reason is the one that matters. */
     }
     if (suspension_suits(reason)) {
-        daemon_suspend(daemon, kind_of(daemon, reason), reason);
+        enum suspension_kind kind = kind_of(daemon, reason);
+        if (kind == SUSPENSION_DAMAGED) {
+            rebuild_mark(daemon, reason, 0);
+        }
+        daemon_suspend(daemon, kind, reason);
         return;
     }
     log_event(LOG_LEVEL_ERROR, "this node can no longer take part and stops",
@@ -133,6 +138,9 @@ void daemon_retry(struct daemon *daemon)
 void daemon_suspended_tick(struct daemon *daemon, uint64_t now_ms)
 {
     const struct suspension *suspension = daemon->suspension;
+    if (daemon->rebuild != NULL) {
+        rebuild_on_tick(daemon->rebuild, now_ms);
+    }
     if (suspension->next_try_ms != 0 && now_ms >= suspension->next_try_ms) {
         daemon_retry(daemon);
     }

@@ -48,6 +48,8 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_SNAPSHOT_READ] = handle_snapshot_read,
     [RPC_SNAPSHOT_UPLOAD] = handle_snapshot_upload,
     [RPC_SNAPSHOT_RESTORE] = handle_snapshot_restore,
+    [RPC_CLUSTER_REBUILD] = handle_cluster_rebuild,
+    [RPC_PEER_QUARANTINE] = handle_peer_quarantine,
     [RPC_REGISTRATION_STATUS] = handle_registration_status,
     [RPC_REGISTRATION_ENABLE] = handle_registration_enable,
     [RPC_REGISTRATION_DISABLE] = handle_registration_disable,
@@ -143,7 +145,7 @@ static bool answers_suspended(const struct call *call)
     bool stale = call->row->routing == RPC_READ && call->options.stale;
     enum rpc_method method = (enum rpc_method)(call->row - rpc_methods);
     return method == RPC_CLUSTER_STATUS || method == RPC_NODE_STATUS || method == RPC_NODE_RETRY ||
-           method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
+           method == RPC_CLUSTER_REBUILD || method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
            (call->daemon->store != NULL && method != RPC_CLUSTER_STANDING &&
             (stale || method == RPC_NODE_DIGEST));
 }

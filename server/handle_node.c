@@ -3,12 +3,15 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hex.h"
 #include "call.h"
+#include "comparer.h"
 #include "daemon.h"
+#include "deep_read.h"
 #include "handlers.h"
 #include "views.h"
 
@@ -73,6 +76,38 @@ void handle_node_retry(struct call *call)
     daemon_retry(call->daemon);
 }
 
+static void reply_digest(struct call *call, const struct store_digest *digest)
+{
+    char hex[2 * sizeof digest->bytes + 1];
+    hex_encode((struct slice){.data = digest->bytes, .size = sizeof digest->bytes}, hex);
+    const struct rpc_digest_view view = {
+        .index = digest->index,
+        .digest = slice_of(hex),
+    };
+    call_reply(call, &view);
+}
+
+static void on_deep_digest(struct call *call, const struct deep_read *read)
+{
+    if (failed(read->status)) {
+        call_fail(call, read->status);
+    } else {
+        reply_digest(call, &read->digest);
+    }
+}
+
+/* Another member compares: if it has another digest, this node must find out who is wrong, too. */
+static void look_at_other(struct call *call, const struct rpc_digest *asked,
+                          const struct store_digest *ours)
+{
+    uint8_t theirs[sizeof ours->bytes];
+    if (call->caller.role == RPC_ROLE_PEER && call->daemon->comparer != NULL && asked->index != 0 &&
+        hex_decode(asked->digest, theirs, sizeof theirs) &&
+        memcmp(theirs, ours->bytes, sizeof theirs) != 0) {
+        comparer_on_dispute(call->daemon->comparer, asked->index);
+    }
+}
+
 void handle_node_digest(struct call *call)
 {
     struct rpc_digest params;
@@ -82,8 +117,10 @@ void handle_node_digest(struct call *call)
         return;
     }
     if (params.deep) {
-        status = store_digest_deep(call->daemon->store, &digest);
-    } else if (params.index != 0) {
+        deep_read_begin(call, DEEP_READ_DIGEST, on_deep_digest);
+        return;
+    }
+    if (params.index != 0) {
         status = store_digest_at(call->daemon->store, params.index, &digest);
     } else {
         store_digest(call->daemon->store, &digest);
@@ -92,13 +129,8 @@ void handle_node_digest(struct call *call)
         call_fail(call, status);
         return;
     }
-    char hex[2 * sizeof digest.bytes + 1];
-    hex_encode((struct slice){.data = digest.bytes, .size = sizeof digest.bytes}, hex);
-    const struct rpc_digest_view view = {
-        .index = digest.index,
-        .digest = slice_of(hex),
-    };
-    call_reply(call, &view);
+    look_at_other(call, &params, &digest);
+    reply_digest(call, &digest);
 }
 
 static const char *kind_name(enum codec_kind kind)

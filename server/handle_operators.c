@@ -11,6 +11,7 @@
 #include "base/x509.h"
 #include "call.h"
 #include "daemon.h"
+#include "deep_read.h"
 #include "handlers.h"
 #include "issue.h"
 #include "views.h"
@@ -203,19 +204,22 @@ void handle_audit_list(struct call *call)
     call_reply(call, &view);
 }
 
-void handle_audit_verify(struct call *call)
+static void on_verified(struct call *call, const struct deep_read *read)
 {
-    uint64_t count = 0;
-    struct status status = store_audit_verify(call->daemon->store, &count);
-    if (failed(status) && status.code != STATUS_CORRUPT) {
-        call_fail(call, status);
+    if (failed(read->status) && read->status.code != STATUS_CORRUPT) {
+        call_fail(call, read->status);
         return;
     }
     const struct rpc_audit_verified verified = {
-        .lines = count,
-        .good = !failed(status),
-        .error = slice_of(status.message),
+        .lines = read->line_count,
+        .good = !failed(read->status),
+        .error = slice_of(read->status.message),
         .freshness = daemon_freshness(call->daemon, call->options.stale),
     };
     call_reply(call, &verified);
+}
+
+void handle_audit_verify(struct call *call)
+{
+    deep_read_begin(call, DEEP_READ_AUDIT, on_verified);
 }

@@ -31,6 +31,8 @@ void handle_snapshot_begin(struct call *call);
 void handle_snapshot_read(struct call *call);
 void handle_snapshot_upload(struct call *call);
 void handle_snapshot_restore(struct call *call);
+void handle_cluster_rebuild(struct call *call);
+void handle_peer_quarantine(struct call *call);
 void handle_registration_status(struct call *call);
 void handle_registration_enable(struct call *call);
 void handle_registration_disable(struct call *call);

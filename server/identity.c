@@ -23,6 +23,7 @@
 #include "base/random.h"
 #include "consensus/consensus.h"
 #include "file.h"
+#include "sealed_file.h"
 #include "store/seal.h"
 
 #define ROOT_SECRET_SIZE SEAL_KEY_SIZE
@@ -193,7 +194,7 @@ static struct status load_lineage(const struct secret *root, struct identity *ou
     struct arena arena = {0};
     struct identity_file file;
     (void)snprintf(path, sizeof path, "%s/identity", out->path);
-    struct status status = file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes);
+    struct status status = sealed_file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes);
     if (!failed(status)) {
         status = codec_decode(&identity_codec, CODEC_TAGS, buffer_slice(&bytes), &arena, &file);
         if (status.code == STATUS_INVALID) {
@@ -279,7 +280,7 @@ static struct status write_lineage(const char *data_directory, const struct secr
     }
     if (!failed(status)) {
         (void)snprintf(path, sizeof path, "%s/identity", identity->path);
-        status = file_write(path, buffer_slice(&bytes));
+        status = sealed_file_write(path, buffer_slice(&bytes));
     }
     buffer_release(&bytes);
     return failed(status) ? status : file_sync_folder(data_directory);
@@ -323,11 +324,16 @@ struct status identity_open(const char *data_directory, const char *root_secret_
     if (status.code == STATUS_NOT_FOUND) {
         status = make_first(data_directory, &root, node_name, now_ms, out);
     } else if (!failed(status) && !is_lineage(buffer_slice(&current))) {
-        status = fail(STATUS_CORRUPT, "%s does not name a lineage", path);
+        status = fail(STATUS_CORRUPT, "%s does not name a lineage: write a folder's name", path);
     } else if (!failed(status)) {
         (void)slice_to_text(buffer_slice(&current), out->lineage, sizeof out->lineage);
         set_path(out, data_directory);
         status = load_lineage(&root, out);
+        if (status.code == STATUS_NOT_FOUND) {
+            status = fail(STATUS_CORRUPT,
+                          "CURRENT names %s, and there is no such folder: write the right name",
+                          out->lineage);
+        }
     }
     secret_release(&root);
     buffer_release(&current);
@@ -394,7 +400,7 @@ static bool is_standalone(const char *data_directory, const char *lineage)
     struct identity_file file;
     (void)snprintf(path, sizeof path, "%.400s/%.31s/identity", data_directory, lineage);
     bool standalone =
-        !failed(file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes)) &&
+        !failed(sealed_file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes)) &&
         !failed(codec_decode(&identity_codec, CODEC_TAGS, buffer_slice(&bytes), &arena, &file)) &&
         file.bootstrap;
     arena_release(&arena);

@@ -134,9 +134,21 @@ static struct status machine_address_of(void *context, uint64_t node_id,
     return status;
 }
 
+/* From a quarantined member's earlier life nothing counts any more: no vote, no acknowledgement. When
+ * raft lets it go its connections are ended for this, and those of its next life begin after. */
+static bool is_quarantined(struct daemon *daemon, uint64_t node_id)
+{
+    struct arena arena = {0};
+    struct member member;
+    bool out = !failed(store_member(daemon->store, &arena, node_id, &member)) &&
+               (member.quarantine == QUARANTINE_ASKED || member.quarantine == QUARANTINE_OUT);
+    arena_release(&arena);
+    return out;
+}
+
 static bool machine_peer_allowed(void *context, uint64_t node_id)
 {
-    return daemon_knows(context, node_id);
+    return daemon_knows(context, node_id) && !is_quarantined(context, node_id);
 }
 
 struct machine machine_of(struct daemon *daemon)

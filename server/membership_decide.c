@@ -46,12 +46,19 @@ static bool caught_up(const struct membership_view *view, const struct consensus
             node->match_index + CAUGHT_UP_ENTRIES >= view->raft->last_index);
 }
 
+/* Its log and votes are not to be relied on: it is to leave raft's configuration, or has left it. */
+static bool is_quarantined(const struct member *member)
+{
+    return member->quarantine == QUARANTINE_ASKED || member->quarantine == QUARANTINE_OUT;
+}
+
 /* Does it vote, and is it there to do so? Who is removed from the state may be gone already. */
 static bool counts(const struct membership_view *view, const struct consensus_member *node)
 {
+    const struct member *member = in_state(view, node->node_id);
     return node->node_id == view->self_id ||
-           (node->connected && node->heard_ms_ago < view->silent_after_ms &&
-            in_state(view, node->node_id) != NULL);
+           (node->connected && node->heard_ms_ago < view->silent_after_ms && member != NULL &&
+            !is_quarantined(member));
 }
 
 /* With this node a voter or none: is a quorum of the voters heard of? */
@@ -107,7 +114,8 @@ static bool may_be_promoted(const struct membership_view *view, const struct con
 {
     const struct member *member = in_state(view, node->node_id);
     return node->role == MEMBER_STANDBY && member != NULL && member->standing == STANDING_MEMBER &&
-           caught_up(view, node) && keeps_quorum(view, node->node_id, true);
+           member->quarantine == QUARANTINE_NONE && caught_up(view, node) &&
+           keeps_quorum(view, node->node_id, true);
 }
 
 /* The standby that has most of the log; `*count` of them could vote. */
@@ -167,6 +175,28 @@ static struct membership_action decide_removal(const struct membership_view *vie
     return has_heir(view) ? action_of(MEMBERSHIP_HAND_OVER, view->self_id) : decide_heir(view);
 }
 
+/* Members whose data is damaged leave raft's configuration; when that is committed the state says so. */
+static struct membership_action decide_quarantine(const struct membership_view *view)
+{
+    for (size_t i = 0; i < view->member_count; i++) {
+        const struct member *member = &view->members[i];
+        if (member->standing == STANDING_REMOVED || !is_quarantined(member)) {
+            continue;
+        }
+        if (in_raft(view, member->node_id) == NULL) {
+            if (member->quarantine == QUARANTINE_ASKED) {
+                return action_of(MEMBERSHIP_OUT, member->node_id);
+            }
+        } else if (member->node_id == view->self_id) {
+            return has_heir(view) ? action_of(MEMBERSHIP_HAND_OVER, member->node_id)
+                                  : decide_heir(view);
+        } else if (membership_may_go(view, member->node_id)) {
+            return action_of(MEMBERSHIP_DROP, member->node_id);
+        }
+    }
+    return nothing;
+}
+
 /* ---- Coming ---- */
 
 static struct membership_action decide_joining(const struct membership_view *view,
@@ -200,6 +230,9 @@ static struct membership_action decide_arrivals(const struct membership_view *vi
     for (size_t i = 0; i < view->member_count; i++) {
         const struct member *member = &view->members[i];
         struct membership_action action = nothing;
+        if (is_quarantined(member)) {
+            continue;
+        }
         if (never_came(view, member)) {
             return action_of(MEMBERSHIP_ROLL_BACK, member->node_id);
         }
@@ -253,6 +286,9 @@ static struct membership_action decide_voters(const struct membership_view *view
 struct membership_action membership_decide(const struct membership_view *view)
 {
     struct membership_action action = decide_removal(view);
+    if (action.step == MEMBERSHIP_NOTHING) {
+        action = decide_quarantine(view);
+    }
     if (action.step == MEMBERSHIP_NOTHING) {
         action = decide_arrivals(view);
     }

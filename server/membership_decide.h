@@ -4,7 +4,7 @@
  * The state names the members and how many of them shall vote; raft's configuration is to follow.
  * Each call looks at both and names one step, or none when they agree:
  *
- *     who left goes from raft ─► who was admitted is added, gets the data, is confirmed or
+ *     who left goes from raft ─► whose data is damaged goes, until it is empty ─► who was admitted is added, gets the data, is confirmed or
  *     rolled back ─► the voters are made as many as are wanted
  *
  * Rule 10: voters are odd and few. A voter that is silent for long is replaced by a standby that
@@ -47,6 +47,7 @@ enum membership_step {
     MEMBERSHIP_HAND_OVER, /* This node itself must go: let another lead. */
     MEMBERSHIP_CONFIRM,   /* JOINING to MEMBER: it has caught up. */
     MEMBERSHIP_ROLL_BACK, /* It never came. */
+    MEMBERSHIP_OUT,       /* Its data is damaged, and raft has let it go: say so in the state. */
 };
 
 struct membership_action {

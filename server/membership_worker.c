@@ -44,6 +44,7 @@ static const char *step_name(enum membership_step step)
     case MEMBERSHIP_HAND_OVER: return "hand over";
     case MEMBERSHIP_CONFIRM: return "confirm";
     case MEMBERSHIP_ROLL_BACK: return "roll back";
+    case MEMBERSHIP_OUT: return "let out for a rebuild";
     }
     return "nothing";
 }
@@ -95,6 +96,26 @@ static struct status propose_standing(struct membership *membership, uint64_t no
     return daemon_propose(membership->daemon, &command, on_proposed, membership);
 }
 
+/* Proposed after the change of the configuration was committed, and after it in the log: whoever sees
+ * it applied knows that no leader can come that counts on the member any more. */
+static struct status propose_out(struct membership *membership, uint64_t node_id)
+{
+    struct arena arena = {0};
+    struct member member;
+    struct status status = store_member(membership->daemon->store, &arena, node_id, &member);
+    if (!failed(status)) {
+        const struct command command = {
+            .type = COMMAND_MEMBER_QUARANTINE,
+            .body.member_quarantine = {.node_id = node_id,
+                                       .step = QUARANTINE_OUT,
+                                       .life = member.quarantine_life},
+        };
+        status = daemon_propose(membership->daemon, &command, on_proposed, membership);
+    }
+    arena_release(&arena);
+    return status;
+}
+
 static struct status add_to_raft(struct membership *membership, uint64_t node_id)
 {
     char address[CONSENSUS_ADDRESS_SIZE];
@@ -131,6 +152,7 @@ static struct status start(struct membership *membership, struct membership_acti
     case MEMBERSHIP_HAND_OVER: return consensus_transfer(consensus, 0, change, on_changed);
     case MEMBERSHIP_CONFIRM: return propose_standing(membership, action.node_id, true);
     case MEMBERSHIP_ROLL_BACK: return propose_standing(membership, action.node_id, false);
+    case MEMBERSHIP_OUT: return propose_out(membership, action.node_id);
     }
     return OK;
 }
@@ -219,6 +241,14 @@ bool membership_lets_go(struct membership *membership, uint64_t node_id)
     bool may = !look(membership, &arena, &view) || membership_may_go(&view, node_id);
     arena_release(&arena);
     return may;
+}
+
+struct slice membership_why_not_out(struct membership *membership, uint64_t node_id)
+{
+    return membership_lets_go(membership, node_id)
+               ? (struct slice){0}
+               : slice_of("the other voters that answer are too few to go on without this node: "
+                          "bring them back first");
 }
 
 struct status membership_create(struct daemon *daemon, struct membership **out)

@@ -19,6 +19,9 @@ struct membership;
 MUST_USE struct status membership_create(struct daemon *daemon, struct membership **out);
 void membership_destroy(struct membership *membership); /* After consensus has closed. */
 
+/* Why a member that asked to be let out still is in raft's configuration; may be empty. */
+struct slice membership_why_not_out(struct membership *membership, uint64_t node_id);
+
 /* Look again: called once a turn when something was applied, and by the tick. */
 void membership_step(struct membership *membership);
 

@@ -39,6 +39,31 @@ bool registration_state_parse(struct slice name, enum registration_state *out)
     return false;
 }
 
+static const char *const quarantine_names[] = {
+    [QUARANTINE_NONE] = "none",
+    [QUARANTINE_ASKED] = "asked",
+    [QUARANTINE_OUT] = "out",
+    [QUARANTINE_TOLD] = "told",
+};
+
+#define QUARANTINE_COUNT (sizeof quarantine_names / sizeof quarantine_names[0])
+
+const char *quarantine_name(uint64_t step)
+{
+    return step < QUARANTINE_COUNT ? quarantine_names[step] : "unknown";
+}
+
+bool quarantine_parse(struct slice name, enum quarantine *out)
+{
+    for (size_t i = 0; i < QUARANTINE_COUNT; i++) {
+        if (slice_equal(name, slice_of(quarantine_names[i]))) {
+            *out = (enum quarantine)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *member_role_name(enum member_role role)
 {
     switch (role) {

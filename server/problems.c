@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "comparer.h"
+#include "rebuild.h"
 #include "views.h"
 
 #define FILLED_PERCENT 80 /* From here on a limit is spoken of. */
@@ -44,6 +46,29 @@ static void look_at_suspension(struct daemon *daemon, struct problem_list *list)
                       clock_format(suspension->since_ms, since),
                       suspension_kind_name(suspension->kind), suspension->reason.message),
             suspension_remedy(suspension->kind));
+    }
+}
+
+static void look_at_data(struct daemon *daemon, struct problem_list *list)
+{
+    uint64_t open_index = comparer_open_index(daemon->comparer);
+    const char *words = rebuild_words(daemon->rebuild);
+    if (daemon->damage.state != DAMAGE_NONE) {
+        add(list,
+            view_text(list->arena, "the data of this node is damaged (%s): %s%s%s",
+                      damage_state_name(daemon->damage.state), daemon->damage.reason,
+                      words[0] == '\0' ? "" : "; ", words),
+            daemon->damage.state == DAMAGE_WAITING
+                ? "Look at the disk; then `muster cluster rebuild` on this node."
+                : "It is being rebuilt from the other members.");
+    }
+    if (open_index != 0) {
+        add(list,
+            view_text(list->arena,
+                      "replicas differ at index %llu, and no majority says which is wrong",
+                      (unsigned long long)open_index),
+            "Bring all members up: the majority decides. With two members compare their data, then "
+            "`muster cluster rebuild` on the one that is wrong.");
     }
 }
 
@@ -95,8 +120,15 @@ static void look_at_member(struct daemon *daemon, struct problem_list *list,
     if (!is(member->standing, "member") && !is(member->standing, "joining")) {
         return;
     }
-    if (daemon_leads(daemon) && !member->self &&
-        member->heard_ms_ago > 3 * daemon->config.election_timeout_ms) {
+    if (member->damage.size > 0) {
+        add(list,
+            view_text(list->arena, "the data of %.*s is damaged: %.*s", SLICE_ARG(member->name),
+                      SLICE_ARG(member->damage)),
+            is(member->quarantine, "told")
+                ? "Look at its disk; then `muster cluster rebuild` on that node."
+                : "It is being rebuilt from the other members.");
+    } else if (daemon_leads(daemon) && !member->self &&
+               member->heard_ms_ago > 3 * daemon->config.election_timeout_ms) {
         add(list, view_text(list->arena, "%.*s does not answer", SLICE_ARG(member->name)),
             "Look at that node and its network; if it will not come back, `muster cluster remove "
             "NODE --force`.");
@@ -199,6 +231,7 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
         return fail(STATUS_NO_MEMORY, "list problems");
     }
     look_at_suspension(daemon, &list);
+    look_at_data(daemon, &list);
     look_at_quorum(daemon, &list, out);
     look_at_recovery(daemon, &list, out);
     const struct rpc_member *members = out->members.items;

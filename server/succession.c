@@ -268,9 +268,7 @@ static struct status sync_folders(const struct heir *heir)
     char path[PATH_SIZE];
     (void)snprintf(path, sizeof path, "%s/store", heir->staged.path);
     struct status status = file_sync_folder(path);
-    if (!failed(status)) {
-        status = file_sync_folder(heir->staged.path);
-    }
+    status = failed(status) ? status : file_sync_folder(heir->staged.path);
     return failed(status) ? status : file_sync_folder(heir->config->data_directory);
 }
 

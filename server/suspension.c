@@ -57,7 +57,9 @@ const char *suspension_remedy(enum suspension_kind kind)
         return "Look at the disk and the system log; when it works again the node goes on by "
                "itself. Replace a disk that fails again.";
     case SUSPENSION_DAMAGED:
-        return "Look at the disk; then `muster node retry`, or let the node leave and join again.";
+        return "`muster cluster rebuild` on it fetches its data anew from the other members; look "
+               "at "
+               "the disk first. Where a file was put right by hand, `muster node retry`.";
     }
     return "";
 }

@@ -150,6 +150,8 @@ struct status view_members(struct daemon *daemon, struct arena *arena,
             .level = all[i].level,
             .peer_address = all[i].peer_address,
             .rpc_address = all[i].rpc_address,
+            .quarantine = slice_of(quarantine_name(all[i].quarantine)),
+            .damage = all[i].quarantine_reason,
         };
         view_raft_member(daemon, raft, &rows[i]);
         view_transfer(raft, &rows[i]);

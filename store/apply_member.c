@@ -285,20 +285,40 @@ static enum refusal check_quarantine(struct apply *apply, const struct member *m
     if (!in_cluster(apply)) {
         return REFUSAL_NOT_IN_CLUSTER;
     }
-    if (quarantine->step > QUARANTINE_OUT || quarantine->life == 0) {
+    if (quarantine->step > QUARANTINE_TOLD || quarantine->life == 0) {
         return REFUSAL_FIELD;
     }
     bool same = member->quarantine_life == quarantine->life;
     switch ((enum quarantine)quarantine->step) {
+    case QUARANTINE_TOLD: return REFUSAL_NONE;
     case QUARANTINE_ASKED:
         return has_good_replica(apply, member->node_id) ? REFUSAL_NONE : REFUSAL_LAST_REPLICA;
     case QUARANTINE_OUT:
-        return same && member->quarantine != QUARANTINE_NONE ? REFUSAL_NONE : REFUSAL_OTHER_REBUILD;
+        return same && (member->quarantine == QUARANTINE_ASKED ||
+                        member->quarantine == QUARANTINE_OUT)
+                   ? REFUSAL_NONE
+                   : REFUSAL_OTHER_REBUILD;
     case QUARANTINE_NONE:
         return same && member->quarantine != QUARANTINE_ASKED ? REFUSAL_NONE
                                                               : REFUSAL_OTHER_REBUILD;
     }
     return REFUSAL_FIELD;
+}
+
+/* Was the step taken before, so that it is asked again only because an answer was lost? */
+static bool is_taken(const struct member *member, const struct member_quarantine *quarantine)
+{
+    bool same = member->quarantine_life == quarantine->life;
+    switch ((enum quarantine)quarantine->step) {
+    case QUARANTINE_TOLD:
+        return same || member->quarantine == QUARANTINE_ASKED ||
+               member->quarantine == QUARANTINE_OUT;
+    case QUARANTINE_ASKED: /* A life does not begin twice. */
+        return same && member->quarantine != QUARANTINE_TOLD;
+    case QUARANTINE_OUT:
+    case QUARANTINE_NONE: return member->quarantine == quarantine->step;
+    }
+    return true;
 }
 
 enum refusal apply_member_quarantine(struct apply *apply,
@@ -313,13 +333,12 @@ enum refusal apply_member_quarantine(struct apply *apply,
     if (refusal != REFUSAL_NONE) {
         return refusal;
     }
-    bool same = member.quarantine_life == quarantine->life;
-    if (same && (member.quarantine == quarantine->step || quarantine->step == QUARANTINE_ASKED)) {
-        return REFUSAL_NONE; /* Asked again, for an answer was lost. A life does not begin twice. */
+    if (is_taken(&member, quarantine)) {
+        return REFUSAL_NONE;
     }
     member.quarantine = quarantine->step;
     member.quarantine_life = quarantine->life;
-    if (quarantine->step == QUARANTINE_ASKED) {
+    if (quarantine->step == QUARANTINE_ASKED || quarantine->step == QUARANTINE_TOLD) {
         member.quarantine_reason = quarantine->reason;
         member.quarantine_since_ms = apply->stamp->at_ms;
     } else if (quarantine->step == QUARANTINE_NONE) {

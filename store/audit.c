@@ -186,8 +186,9 @@ static struct slice named_target(const struct command *command)
 static const char *quarantine_note(uint64_t step)
 {
     switch ((enum quarantine)step) {
-    case QUARANTINE_NONE: return " (back, to be filled from the others)";
-    case QUARANTINE_ASKED: return " (damaged data)";
+    case QUARANTINE_NONE: return " (back)";
+    case QUARANTINE_TOLD: return " (damaged data)";
+    case QUARANTINE_ASKED: return " (damaged data, to be rebuilt)";
     case QUARANTINE_OUT: return " (out of the configuration)";
     }
     return "";

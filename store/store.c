@@ -436,6 +436,9 @@ static struct status apply_entry(struct store *store, uint64_t index, const stru
             return status;
         }
     }
+    if (count > 0 && fault_fires(FAULT_STORE_DIVERGE)) {
+        txn_put(&store->writer, TABLE_META, slice_of("diverged"), slice_of("a replica of its own"));
+    }
     if (count > 0) {
         mix_counters(&store->head);
     }

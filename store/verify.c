@@ -108,7 +108,7 @@ struct status store_verify(const struct store_options *options, struct store_rep
         return fail_errno(errno, "verify %s", path);
     }
     if (file.st_size == 0) {
-        return fail(STATUS_CORRUPT, "%s is empty", path);
+        return fail(STATUS_CORRUPT, "data.mdb is empty, and was not");
     }
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return fail_errno(errno, "verify %s", path);
@@ -124,5 +124,5 @@ struct status store_verify(const struct store_options *options, struct store_rep
                   : judge(child, ends[0],
                           VERIFY_MS_MIN + (uint64_t)file.st_size / VERIFY_BYTES_PER_MS, out);
     (void)close(ends[0]);
-    return failed(status) ? wrap(status, "verify %s", path) : OK;
+    return failed(status) ? wrap(status, "data.mdb") : OK;
 }

@@ -144,6 +144,8 @@ struct rpc_member {
     uint64_t image_size; /* 0: not known yet, the sender is writing it to a file. */
     uint64_t image_rate; /* Bytes per second. */
     uint64_t level; /* Of commands that its program knows. */
+    struct slice quarantine; /* none, told, asked, out: see struct rpc_quarantine. */
+    struct slice damage;     /* What is damaged of its data; empty when nothing is. */
 };
 extern const struct codec rpc_member_codec;
 
@@ -350,6 +352,27 @@ struct rpc_standing {
     struct slice reason;   /* Removed by a recovery: when, by whom, and what to do; or empty. */
 };
 extern const struct codec rpc_standing_codec;
+
+/* cluster.rebuild, to a node whose data is damaged. With `check` nothing is changed. */
+struct rpc_rebuild {
+    bool check;
+};
+extern const struct codec rpc_rebuild_codec;
+
+/* What a member whose data is damaged asks of the leader, of itself: to know of it (told), to take it
+ * out of raft's configuration (asked), to let it in again with an empty log (none). */
+struct rpc_quarantine {
+    struct slice step;
+    uint64_t life; /* Of the rebuild: random. */
+    struct slice reason;
+};
+extern const struct codec rpc_quarantine_codec;
+
+struct rpc_quarantined {
+    struct slice step; /* Where it stands; "out": the configuration without it is committed. */
+    struct slice why;  /* Why it is not out yet; may be empty. */
+};
+extern const struct codec rpc_quarantined_codec;
 
 /* The bytes that a joiner signs: what it says of itself, bound to the token. */
 MUST_USE struct status rpc_admit_statement(const struct rpc_admit *admit, struct buffer *out);
@@ -612,6 +635,7 @@ extern const struct codec rpc_node_status_codec;
 struct rpc_digest {
     uint64_t index;
     bool deep;
+    struct slice digest; /* The asker's own, if it is a member: hex. */
 };
 extern const struct codec rpc_digest_codec;
 
@@ -675,6 +699,7 @@ enum rpc_method {
     RPC_SNAPSHOT_READ,
     RPC_SNAPSHOT_UPLOAD,
     RPC_SNAPSHOT_RESTORE,
+    RPC_CLUSTER_REBUILD,
     RPC_REGISTRATION_STATUS,
     RPC_REGISTRATION_ENABLE,
     RPC_REGISTRATION_DISABLE,
@@ -706,6 +731,7 @@ enum rpc_method {
 #ifdef MUSTER_NEXT
     RPC_NEXT_PROBE,
 #endif
+    RPC_PEER_QUARANTINE,
     RPC_PEER_FORWARD,
     RPC_PEER_ANNOUNCE,
     RPC_METHOD_COUNT,

@@ -151,7 +151,8 @@ struct member {
 enum quarantine {
     QUARANTINE_NONE = 0,
     QUARANTINE_ASKED = 1, /* It takes no part: raft's configuration must let it go. */
-    QUARANTINE_OUT = 2, /* The configuration without it is committed: it may begin an empty log. */
+    QUARANTINE_OUT = 2,  /* The configuration without it is committed: it may begin an empty log. */
+    QUARANTINE_TOLD = 3, /* It has said what is damaged, and waits for its operator. */
 };
 
 /* The first command of every log: this node as a standalone cluster of one. Refused when the store
@@ -239,9 +240,10 @@ struct member_remove {
     bool rollback; /* An admission that was not finished: the member leaves no trace. */
 };
 
-/* One step of a rebuild: to ASKED from anywhere, unless it is the last member whose data is good; to
- * OUT from ASKED, by the leader, when raft has let it go; to NONE from OUT, when its empty log is
- * ready. The last two must name the life that asked. A step taken already is done again as nothing. */
+/* One step of a rebuild: to TOLD from NONE; to ASKED from anywhere, unless it is the last member whose
+ * data is good; to OUT from ASKED, by the leader, when raft has let it go; to NONE from OUT, when its
+ * empty log is ready, or from TOLD, when nothing is damaged after all. OUT and NONE must name the life
+ * that asked. A step taken already is done again as nothing. */
 struct member_quarantine {
     uint64_t node_id;
     uint64_t step; /* enum quarantine */

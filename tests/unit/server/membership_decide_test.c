@@ -1,7 +1,8 @@
 /*
  * What the membership worker decides, by rows; membership_sim_test.c lets it work by seed.
  *
- * A row describes each node by letters: state (m member, j joining, r removed, - none), raft role
+ * A row describes each node by letters: state (m member, j joining, r removed, - none; members with
+ * damaged data: t told, q asked to be let out, o out), raft role
  * (v voter, s standby, p spare, - none), and health (a alive and caught up, l alive and lagging,
  * q quiet for a moment, d dead). The first node is the leader.
  *
@@ -29,9 +30,13 @@ static void add_node(struct world *world, uint64_t node_id, const char *letters)
     if (letters[0] != '-') {
         world->members[world->member_count++] = (struct member){
             .node_id = node_id,
-            .standing = letters[0] == 'm'   ? STANDING_MEMBER
-                        : letters[0] == 'j' ? STANDING_JOINING
-                                            : STANDING_REMOVED,
+            .standing = letters[0] == 'j'   ? STANDING_JOINING
+                        : letters[0] == 'r' ? STANDING_REMOVED
+                                            : STANDING_MEMBER,
+            .quarantine = letters[0] == 'q'   ? QUARANTINE_ASKED
+                          : letters[0] == 'o' ? QUARANTINE_OUT
+                          : letters[0] == 't' ? QUARANTINE_TOLD
+                                              : QUARANTINE_NONE,
             .since_ms = NOW_MS - 1000,
         };
     }
@@ -129,6 +134,30 @@ static void test_rows(void **state)
         {"the leader itself is removed", "rva mva mva", MEMBERSHIP_HAND_OVER, 1},
         {"it is the only voter: a standby first", "rva msl msa", MEMBERSHIP_VOTER, 3},
         {"removal goes before arrival", "mva rva mva j-d", MEMBERSHIP_DROP, 2},
+    };
+    (void)state;
+    check_rows(rows, sizeof rows / sizeof rows[0], 3, false);
+}
+
+static void test_damaged(void **state)
+{
+    static const struct row rows[] = {
+        {"it is let out", "mva qvd mva", MEMBERSHIP_DROP, 2},
+        {"though it still answers", "mva qva mva", MEMBERSHIP_DROP, 2},
+        {"of two voters, too", "mva qvd", MEMBERSHIP_DROP, 2},
+        {"but not below a quorum", "mva qvd mvd", MEMBERSHIP_NOTHING, 0},
+        {"a standby is let out, too", "mva mva mva qsd", MEMBERSHIP_DROP, 4},
+        {"out of raft: the state says so", "mva q-d mva", MEMBERSHIP_OUT, 2},
+        {"then nothing until it asks", "mva o-d mva", MEMBERSHIP_NOTHING, 0},
+        {"but another votes in its place", "mva o-d mva msa", MEMBERSHIP_VOTER, 4},
+        {"back: added as one that joins", "mva m-d mva", MEMBERSHIP_ADD, 2},
+        {"back: a spare gets the data", "mva mpd mva", MEMBERSHIP_STANDBY, 2},
+        {"back: it votes when it has it", "mva msa mva", MEMBERSHIP_VOTER, 2},
+        {"back: not before", "mva msl mva", MEMBERSHIP_NOTHING, 0},
+        {"told: it stays what it is", "mva tvd mva", MEMBERSHIP_NOTHING, 0},
+        {"told: it is not made a voter", "mva tsa mva", MEMBERSHIP_NOTHING, 0},
+        {"the leader itself is damaged", "qva mva mva", MEMBERSHIP_HAND_OVER, 1},
+        {"and the only voter", "qva msa", MEMBERSHIP_VOTER, 2},
     };
     (void)state;
     check_rows(rows, sizeof rows / sizeof rows[0], 3, false);
@@ -234,9 +263,9 @@ static void test_voter_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),         cmocka_unit_test(test_other_counts),
-        cmocka_unit_test(test_may_go),       cmocka_unit_test(test_never_came),
-        cmocka_unit_test(test_voter_counts),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_other_counts),
+        cmocka_unit_test(test_damaged),    cmocka_unit_test(test_may_go),
+        cmocka_unit_test(test_never_came), cmocka_unit_test(test_voter_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,7 @@ static void carry_out(struct world *world, struct membership_action action)
     case MEMBERSHIP_CONFIRM: member->standing = STANDING_MEMBER; break;
     case MEMBERSHIP_ROLL_BACK: *member = world->members[--world->member_count]; break;
     case MEMBERSHIP_NOTHING:
+    case MEMBERSHIP_OUT:
     case MEMBERSHIP_HAND_OVER: break;
     }
 }
@@ -215,6 +216,7 @@ static void check_decision(struct world *world, struct membership_action action)
     case MEMBERSHIP_ADD:
         CHECK(member != NULL && world->raft.member_count < CONSENSUS_NODES_MAX);
         break;
+    case MEMBERSHIP_OUT: CHECK(member->quarantine != QUARANTINE_NONE); break;
     case MEMBERSHIP_HAND_OVER:
     case MEMBERSHIP_NOTHING: break;
     }
