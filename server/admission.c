@@ -117,6 +117,22 @@ struct status admission_of_joiner(struct store *store, const struct rpc_admit *a
     return status;
 }
 
+enum cloud_check admission_of_cloud(struct store *store, enum cloud_check answer,
+                                    const char *device_id)
+{
+    struct arena arena = {0};
+    struct registration_view registration;
+    if (answer != CLOUD_CHECK_REGISTERED) {
+        return answer;
+    }
+    struct status status = store_registration(store, &arena, &registration);
+    bool ours = !failed(status) && registration.state == REGISTRATION_REGISTERED &&
+                registration.device_id.size > 0 &&
+                slice_equal(registration.device_id, slice_of(device_id));
+    arena_release(&arena);
+    return ours ? CLOUD_CHECK_UNREGISTERED : answer;
+}
+
 bool admission_problems(const struct admission *admission, struct arena *arena,
                         struct codec_list *out)
 {

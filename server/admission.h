@@ -29,6 +29,12 @@ MUST_USE struct status admission_of_joiner(struct store *store, const struct rpc
                                            uint64_t node_id, uint64_t now_ms,
                                            struct admission *out);
 
+/* What the cloud's answer about the joiner's serial (cloud_lookup()) means: a device that is the
+ * cluster's own does not count, for the joiner was its machine once, and the registration went over
+ * to another member. */
+enum cloud_check admission_of_cloud(struct store *store, enum cloud_check answer,
+                                    const char *device_id);
+
 /* As a list of struct rpc_problem, in the arena. False when memory runs out. */
 bool admission_problems(const struct admission *admission, struct arena *arena,
                         struct codec_list *out);

@@ -337,24 +337,11 @@ static void refuse_all(struct call *call, const struct admission *admission)
     call_error(call, RPC_REFUSED + (uint64_t)admission->reasons[0], slice_of(message));
 }
 
-/* What the cloud lists is the cluster's own device: the joiner was its machine once, and the
- * registration went over to another member. */
-static bool is_our_device(struct call *call, const char *device_id)
-{
-    struct registration_view registration;
-    return !failed(store_registration(call->daemon->store, &call->arena, &registration)) &&
-           registration.state == REGISTRATION_REGISTERED && registration.device_id.size > 0 &&
-           slice_equal(registration.device_id, slice_of(device_id));
-}
-
 static void on_looked_up(void *argument, enum cloud_check answer, const char *reason)
 {
     struct call *call = argument;
     struct admit_state *state = call->state;
-    if (answer == CLOUD_CHECK_REGISTERED && is_our_device(call, reason)) {
-        answer = CLOUD_CHECK_UNREGISTERED;
-    }
-    state->cloud = answer;
+    state->cloud = admission_of_cloud(call->daemon->store, answer, reason);
     fault_step(FAULT_ADMIT_LOOKED_UP);
     if (call->answered) {
         call_release(call);
@@ -367,9 +354,9 @@ static void on_looked_up(void *argument, enum cloud_check answer, const char *re
         call_release(call);
         return;
     }
-    if (answer == CLOUD_CHECK_REGISTERED) {
+    if (state->cloud == CLOUD_CHECK_REGISTERED) {
         admission_add(&state->admission, REFUSAL_CLOUD_LISTS_SERIAL);
-    } else if (answer == CLOUD_CHECK_UNREACHABLE) {
+    } else if (state->cloud == CLOUD_CHECK_UNREACHABLE) {
         log_event(LOG_LEVEL_NOTICE, "the cloud could not be asked about a joining node",
                   log_slice("node", state->admit.name), log_text("reason", reason));
     }

@@ -74,6 +74,9 @@ static bool parse_sabotage(const char *text, enum sabotage *out)
         [SABOTAGE_SNAPSHOT] = "snapshot",   [SABOTAGE_REPLICA] = "replica",
         [SABOTAGE_RECORD] = "record",       [SABOTAGE_BARRIER] = "barrier",
         [SABOTAGE_EXPORTERS] = "exporters", [SABOTAGE_READ] = "read",
+        [SABOTAGE_ADMIT] = "admit",         [SABOTAGE_SECRET] = "secret",
+        [SABOTAGE_ANSWER] = "answer",       [SABOTAGE_BODY] = "body",
+        [SABOTAGE_REGISTER] = "register",
     };
     for (int i = SABOTAGE_NONE + 1; i < SABOTAGE_COUNT; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -133,7 +136,7 @@ static const struct argp_option option_rows[] = {
      0},
     {"sabotage", KEY_SABOTAGE, "NAME", 0,
      "do something wrong, to see that it is noticed: snapshot, replica, record; with --whole also "
-     "barrier, exporters, read",
+     "barrier, exporters, read, admit, secret, answer, body, register",
      0},
     {"mutant", KEY_MUTANT, "NAME", 0,
      "the product without one of its invariants: sync, late-sync, directory, rewrite, checksum, "

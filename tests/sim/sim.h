@@ -63,6 +63,11 @@ enum sabotage {
     SABOTAGE_BARRIER,   /* The workers act before the barrier is applied. */
     SABOTAGE_EXPORTERS, /* A deposed leader's workers go on. */
     SABOTAGE_READ,      /* Reads are answered without a round. */
+    SABOTAGE_ADMIT,     /* A joiner lies about its registration, and nobody asks the cloud. */
+    SABOTAGE_SECRET,    /* A password is not sealed. */
+    SABOTAGE_ANSWER,    /* What failed is answered as done. */
+    SABOTAGE_BODY,      /* One node writes other sightings than the rest. */
+    SABOTAGE_REGISTER,  /* A registration is asked for with a new token each time. */
     SABOTAGE_COUNT,
 };
 

@@ -279,6 +279,9 @@ static void apply_to_store(struct sim_node *node, raft_index index, struct slice
         return;
     }
     node->digest = fold_digest(node);
+    if (world->whole != NULL && !world->proposals[head.value - 1].applied && head.count > 0) {
+        whole_check_applied(node, commands[0], outcomes[0].refusal);
+    }
     check_outcomes(node, head.value, head.count, outcomes);
     check_balance_of(node);
     check_digest(node, index);

@@ -3,13 +3,17 @@
  * registrar, verifier, the lookups of admission), the very lines that musterd runs, over a simulated
  * loop and HTTPS client, against a simulated cloud, with operators and feeds that use the cluster.
  *
+ *     whole_start.c    beginning, healing, randomness, events
  *     whole_node.c     the loop and the proposals of a node's workers (in place of cloud_loop.c)
+ *     whole_reads.c    linearizable reads, by the algorithm of consensus
  *     whole_http.c     HTTPS: late, lost, twice (in place of http_client.c)
  *     whole_cloud.c    the cloud: tokens, imports, quota
  *     whole_device.c   the cloud's devices: registration tokens, registrations, the portal
  *     whole_operator.c who registers, pauses, adds credentials
  *     whole_feed.c     who submits records, and again until they are taken
  *     whole_register.c who reads and swaps one value, and writes down what was answered
+ *     whole_lone.c     appliances that stand alone
+ *     whole_join.c     ... and ask to be admitted
  *     whole_check.c    the rules of the design, as far as they can be seen from outside
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -30,6 +34,7 @@
 #define WHOLE_FEEDS 3U
 #define WHOLE_REGISTERS 2U
 #define WHOLE_CONTENDERS 4U
+#define WHOLE_LONES 2U
 #define WHOLE_TOKEN_SIZE 33U
 
 /* What has happened, for the balance. */
@@ -44,11 +49,13 @@ enum whole_count {
     WHOLE_BUNDLES,
     WHOLE_SIGHTINGS,
     WHOLE_REGISTRATIONS,
-    WHOLE_ACTIONS,   /* Of operators. */
-    WHOLE_RECORDS,   /* Acknowledged to feeds. */
-    WHOLE_READS,     /* Linearizable ones, answered. */
-    WHOLE_SWAPS,     /* Answered. */
-    WHOLE_UNDECIDED, /* Histories that took too long to check. */
+    WHOLE_ACTIONS,    /* Of operators. */
+    WHOLE_ADMISSIONS, /* Of appliances that stood alone. */
+    WHOLE_ORPHANS,    /* ... that had given up waiting by then. */
+    WHOLE_RECORDS,    /* Acknowledged to feeds. */
+    WHOLE_READS,      /* Linearizable ones, answered. */
+    WHOLE_SWAPS,      /* Answered. */
+    WHOLE_UNDECIDED,  /* Histories that took too long to check. */
     WHOLE_COUNT_COUNT,
 };
 
@@ -63,6 +70,7 @@ struct whole_answer {
 /* What a node has besides raft and store. */
 struct site {
     struct sim_node *node;
+    struct lone *lone;   /* NULL for a node of the cluster. */
     struct cloud *cloud; /* NULL while the node is down. */
     struct http_client *http;
     bool applied; /* Something was, since the last turn. */
@@ -182,7 +190,24 @@ struct contender {
     uint64_t seen[WHOLE_REGISTERS]; /* The versions that were read last. */
 };
 
+enum lone_state { LONE_ALONE, LONE_LOCKING, LONE_ASKING, LONE_UNLOCKING, LONE_JOINED };
+
+/* An appliance that stands alone: a store and workers, no raft. */
+struct lone {
+    struct sim_node node; /* Its world, id and store; nothing else of it is used. */
+    struct site site;
+    uint64_t index;
+    enum lone_state state;
+    unsigned asked;
+    char name[16];
+    char serial[32];
+    char token[17]; /* That it asks with. */
+};
+
 struct whole {
+    struct lone lones[WHOLE_LONES];
+    uint64_t join_token_count;
+    raft_term term_leaders[SIM_INDEX_MAX]; /* By term: id of the node that led in it. */
     struct site sites[SIM_NODES_MAX];
     struct vendor vendor;
     struct whole_temper temper;
@@ -201,6 +226,7 @@ struct whole {
 
 /* What an event of ours is about. */
 struct whole_event {
+    struct lone *lone; /* Whose turn ends after it, or NULL. */
     void (*run)(void *context, uint64_t argument);
     void *context;
     uint64_t argument;
@@ -220,6 +246,7 @@ uint64_t site_now_ms(const struct site *site);  /* Wall clock. */
 /* As consensus_read(). */
 MUST_USE struct status site_read(struct site *site, struct read_barrier *barrier,
                                  read_barrier_done done);
+void site_turn_reads(struct site *site);
 /* The round that a message carries, and what one that arrived brought. */
 uint64_t site_round(struct sim_node *from, const struct raft_message *message);
 void site_heard(struct sim_node *to, const struct flight *flight);
@@ -247,6 +274,15 @@ const char *device_make_token(struct world *world, enum token_fate fate);
 extern const char device_key_pem[];
 extern const char device_request_pem[];
 
+/* whole_lone.c, whole_join.c */
+MUST_USE struct status lone_propose(struct lone *lone, const struct command *command,
+                                    cloud_proposed done); /* With the lone. */
+void lone_join(struct lone *lone);
+void lone_unlock(struct lone *lone, const char *reason);
+void lone_start(struct world *world);
+void lone_turn(struct lone *lone);
+struct lone *lone_of(struct world *world, uint64_t node_id); /* NULL: not one of them. */
+
 /* whole_operator.c, whole_feed.c */
 void operator_start(struct world *world);
 void feed_start(struct world *world);
@@ -261,6 +297,10 @@ void register_check(struct world *world);
 const char *whole_count_name(enum whole_count count);
 void whole_check_departure(struct site *site, const struct errand *errand);
 void whole_check_devices(struct world *world);
+void whole_check_leader(const struct sim_node *node);
+/* A command was applied, here first of all nodes. */
+void whole_check_applied(struct sim_node *node, struct slice entry, uint32_t refusal);
+bool device_is_present(const struct device *device);
 bool whole_is_settled(struct world *world);
 void whole_check_end(struct world *world);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "names.h"
 #include "raft_view.h"
 #include "whole.h"
 
@@ -23,6 +24,8 @@ const char *whole_count_name(enum whole_count count)
         [WHOLE_SIGHTINGS] = "sightings",
         [WHOLE_REGISTRATIONS] = "registrations",
         [WHOLE_ACTIONS] = "acts of operators",
+        [WHOLE_ADMISSIONS] = "admissions",
+        [WHOLE_ORPHANS] = "of them too late",
         [WHOLE_RECORDS] = "records taken",
         [WHOLE_READS] = "reads",
         [WHOLE_SWAPS] = "swaps",
@@ -38,13 +41,17 @@ void whole_check_departure(struct site *site, const struct errand *errand)
 {
     struct sim_node *node = site->node;
     struct world *world = node->world;
+    if (site->lone != NULL) {
+        return; /* Leads itself. */
+    }
     const struct raft *raft = node->raft;
     raft_term term = raft->current_term;
     raft_index applied = raft->last_applied;
     bool in_term = raft->state == RAFT_LEADER && raft_view_term(raft, applied) == term;
     bool in_snapshot =
         raft->log.snapshot.last_index == applied && raft->log.snapshot.last_term == term;
-    if (!in_term && !in_snapshot) {
+    bool is_barred = world->options.sabotage != SABOTAGE_EXPORTERS; /* It is about X1. */
+    if (!in_term && !in_snapshot && is_barred) {
         check_fail(world, VERDICT_RULE, "rule 4: node %u asks %s without a barrier of term %llu",
                    node->number, errand->path, term);
     }
@@ -68,7 +75,8 @@ void whole_check_devices(struct world *world)
     size_t present = 0;
     for (size_t i = 0; i < vendor->device_count; i++) {
         enum device_state state = vendor->devices[i].state;
-        present += state == DEVICE_IN_PROGRESS || state == DEVICE_REGISTERED;
+        bool of_lone = strncmp(vendor->devices[i].serial, "serial-of-", 10) == 0;
+        present += !of_lone && (state == DEVICE_IN_PROGRESS || state == DEVICE_REGISTERED);
     }
     if (present > 1) {
         check_fail(world, VERDICT_RULE, "rule 5: %zu devices are registered for one cluster",
@@ -79,6 +87,90 @@ void whole_check_devices(struct world *world)
             check_fail(world, VERDICT_RULE, "rule 5: a lost reply became a second registration");
         }
     }
+}
+
+/* ---- When something is applied ---- */
+
+void whole_check_leader(const struct sim_node *node)
+{
+    struct world *world = node->world;
+    raft_term term = node->raft->current_term;
+    if (raft_state(node->raft) != RAFT_LEADER || term >= SIM_INDEX_MAX) {
+        return;
+    }
+    raft_id *leader = &world->whole->term_leaders[term];
+    if (*leader != 0 && *leader != node->id) {
+        check_fail(world, VERDICT_RULE, "nodes %llu and %u lead in term %llu", *leader - 1,
+                   node->number, term);
+    }
+    *leader = node->id;
+}
+
+/* Rule 12: what the cluster must keep to itself is in no entry. */
+static void check_secrets(struct world *world, struct slice entry)
+{
+    static const char *const canaries[] = {"password-", "PRIVATE KEY", "5eed00000000"};
+    for (size_t i = 0; i < sizeof canaries / sizeof canaries[0]; i++) {
+        if (memmem(entry.data, entry.size, canaries[i], strlen(canaries[i])) != NULL) {
+            check_fail(world, VERDICT_RULE, "rule 12: '%s' is in an entry", canaries[i]);
+        }
+    }
+}
+
+/* Rule 7. Who waits for the answer must not be registered, by its own account and the cloud's. Who
+ * has given up may be by now, and is never made a full member. */
+static void check_admission(struct world *world, const struct lone *lone)
+{
+    const struct vendor *vendor = &world->whole->vendor;
+    struct arena arena = {0};
+    struct registration_view view;
+    if (failed(store_registration(lone->node.store, &arena, &view))) {
+        abort();
+    }
+    world->whole->counts[WHOLE_ADMISSIONS]++;
+    bool waits = lone->state == LONE_ASKING;
+    world->whole->counts[WHOLE_ORPHANS] += !waits;
+    if (waits && registration_bars_join(view.state) != REFUSAL_NONE) {
+        check_fail(world, VERDICT_RULE, "rule 7: %s is admitted while %s", lone->name,
+                   registration_state_name(view.state));
+    }
+    for (size_t i = 0; waits && i < vendor->device_count; i++) {
+        const struct device *device = &vendor->devices[i];
+        if (device_is_present(device) && strcmp(device->serial, lone->serial) == 0) {
+            check_fail(world, VERDICT_RULE, "rule 7: %s is admitted, and the cloud lists it",
+                       lone->name);
+        }
+    }
+    arena_release(&arena);
+}
+
+static void check_membership(struct world *world, const struct lone *lone)
+{
+    if (lone->state != LONE_JOINED) {
+        check_fail(world, VERDICT_RULE, "rule 7: %s is a full member and does not know it",
+                   lone->name);
+    }
+}
+
+void whole_check_applied(struct sim_node *node, struct slice entry, uint32_t refusal)
+{
+    struct world *world = node->world;
+    struct arena arena = {0};
+    struct command command;
+    check_secrets(world, entry);
+    if (refusal == REFUSAL_NONE && !failed(command_decode(entry, &arena, &command))) {
+        const struct member_set *set = &command.body.member_set;
+        bool admits = command.type == COMMAND_MEMBER_ADMIT;
+        bool seats = command.type == COMMAND_MEMBER_SET && set->standing == STANDING_MEMBER;
+        const struct lone *lone = admits ? lone_of(world, command.body.member_admit.member.node_id)
+                                         : (seats ? lone_of(world, set->node_id) : NULL);
+        if (lone != NULL && admits) {
+            check_admission(world, lone);
+        } else if (lone != NULL) {
+            check_membership(world, lone);
+        }
+    }
+    arena_release(&arena);
 }
 
 /* ---- The end ---- */

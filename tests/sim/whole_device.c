@@ -53,7 +53,7 @@ const char *device_make_token(struct world *world, enum token_fate fate)
     }
     struct device_token *token = &vendor->tokens[vendor->token_count++];
     token->fate = fate;
-    (void)snprintf(token->text, sizeof token->text, "%032zx", vendor->token_count);
+    (void)snprintf(token->text, sizeof token->text, "5eed%028zx", vendor->token_count);
     return token->text;
 }
 
@@ -108,7 +108,7 @@ static void reply_registration(struct vendor *vendor, struct errand *errand,
     }
 }
 
-static bool is_present(const struct device *device)
+bool device_is_present(const struct device *device)
 {
     return device->state == DEVICE_IN_PROGRESS || device->state == DEVICE_REGISTERED ||
            device->state == DEVICE_DELETING;
@@ -117,7 +117,8 @@ static bool is_present(const struct device *device)
 static struct device *find_serial(struct vendor *vendor, const char *serial)
 {
     for (size_t i = 0; i < vendor->device_count; i++) {
-        if (is_present(&vendor->devices[i]) && strcmp(vendor->devices[i].serial, serial) == 0) {
+        if (device_is_present(&vendor->devices[i]) &&
+            strcmp(vendor->devices[i].serial, serial) == 0) {
             return &vendor->devices[i];
         }
     }
@@ -225,7 +226,7 @@ static void serve_device(struct world *world, struct errand *errand)
         return;
     }
     bool is_deletion = strcmp(errand->method, "DELETE") == 0;
-    if (!is_present(device)) {
+    if (!device_is_present(device)) {
         refuse(errand, is_deletion ? 404 : 410,
                is_deletion ? "device_not_found" : "device_deregistered");
     } else if (!is_deletion) {

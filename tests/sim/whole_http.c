@@ -56,6 +56,27 @@ static char *copy(struct slice text)
     return out;
 }
 
+/* What the oracles of the cloud must notice: the product would have to do it wrong. */
+static void sabotage_body(struct errand *errand)
+{
+    struct world *world = errand->site->node->world;
+    char *at = NULL;
+    if (world->options.sabotage == SABOTAGE_BODY && errand->site->node->number == 1) {
+        at = strstr(errand->body, "somebody@");
+    } else if (world->options.sabotage == SABOTAGE_REGISTER &&
+               strcmp(errand->path, "/sim/v1/devices:register") == 0) {
+        at = strstr(errand->body, "serial-");
+        char *token = strstr(errand->body, "5eed");
+        if (token != NULL) {
+            memcpy(token, device_make_token(world, TOKEN_GOOD), WHOLE_TOKEN_SIZE - 1);
+        }
+        at = at != NULL ? at + 1 + whole_draw(world, 0, 4) : NULL;
+    }
+    if (at != NULL) {
+        *at = 'S';
+    }
+}
+
 static struct errand *new_errand(struct http_client *client, struct http_call *call)
 {
     struct errand *errand = calloc(1, sizeof *errand);
@@ -70,6 +91,9 @@ static struct errand *new_errand(struct http_client *client, struct http_call *c
     errand->path = copy(slice_of(path));
     errand->certificate = copy(call->certificate_pem);
     errand->body = copy(call->body);
+    if (client->site->lone == NULL) {
+        sabotage_body(errand);
+    }
     errand->authorization = copy((struct slice){0});
     for (size_t i = 0; i < HTTP_HEADERS_MAX && call->headers[i] != NULL; i++) {
         static const char name[] = "Authorization: ";

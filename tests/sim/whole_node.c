@@ -13,44 +13,7 @@
 #include "store/seal.h"
 #include "whole.h"
 
-#define MEND_PERCENT 8U                       /* Every half second: all cables are put back. */
-#define READ_TIMEOUT_MS 1000U                 /* An election time-out. */
 #define WALL_START_MS UINT64_C(1767225600000) /* 2026-01-01; any day will do. */
-
-/* ---- Randomness and events ---- */
-
-unsigned whole_draw(struct world *world, unsigned low, unsigned high)
-{
-    struct whole *whole = world->whole;
-    uint64_t value = whole->random += UINT64_C(0x9E3779B97F4A7C15);
-    value = (value ^ (value >> 30U)) * UINT64_C(0xBF58476D1CE4E5B9);
-    value = (value ^ (value >> 27U)) * UINT64_C(0x94D049BB133111EB);
-    return low + (unsigned)((value ^ (value >> 31U)) % (high - low + 1));
-}
-
-bool whole_chance(struct world *world, unsigned percent)
-{
-    return whole_draw(world, 1, 100) <= percent;
-}
-
-void whole_later(struct world *world, struct site *site, uint64_t delay_ms,
-                 void (*run)(void *context, uint64_t argument), void *context, uint64_t argument)
-{
-    struct whole_event *event = calloc(1, sizeof *event);
-    if (event == NULL) {
-        abort();
-    }
-    *event = (struct whole_event){.run = run, .context = context, .argument = argument};
-    world_push(world, world->now_ms + delay_ms, site != NULL ? EVENT_SITE : EVENT_OUTSIDE,
-               site != NULL ? site->node->number : 0, event);
-}
-
-void whole_run_event(void *payload)
-{
-    struct whole_event *event = payload;
-    event->run(event->context, event->argument);
-    free(event);
-}
 
 /* ---- The loop of the workers: what server/cloud_loop.c is in musterd ---- */
 
@@ -143,10 +106,11 @@ static void on_applied(struct raft_apply *request, int code, void *result)
     struct asked *asked = proposal->asked;
     (void)result;
     check_answer(proposal, code);
+    bool lies = proposal->world->options.sabotage == SABOTAGE_ANSWER;
     const struct whole_answer answer = {
         .done = asked->done,
         .argument = asked->argument,
-        .status = code == 0 ? OK : fail(STATUS_UNKNOWN, "leadership was lost on the way"),
+        .status = code == 0 || lies ? OK : fail(STATUS_UNKNOWN, "leadership was lost on the way"),
         .outcome = {.refusal = proposal->refusals[0]},
     };
     if (asked->done != NULL) {
@@ -200,74 +164,6 @@ struct status site_propose(struct site *site, const struct command *command, clo
     }
     guard_poll(node->guard);
     return OK;
-}
-
-/* ---- Reads: what consensus/read.c and node_io.c are in musterd ---- */
-
-struct status site_read(struct site *site, struct read_barrier *barrier, read_barrier_done done)
-{
-    if (raft_state(site->node->raft) != RAFT_LEADER) {
-        return fail(STATUS_NOT_LEADER, "this node is not the leader");
-    }
-    reads_add(&site->reads, barrier, site->node->world->now_ms + READ_TIMEOUT_MS, done);
-    return OK;
-}
-
-static uint64_t echoed(void *context, raft_id id)
-{
-    const struct site *site = context;
-    return read_echo_round(&site->heard[id - 1], site->node->raft->current_term);
-}
-
-static void send_round(void *context, const struct raft_server *server, uint64_t round)
-{
-    const struct site *site = context;
-    const struct raft_message message = {
-        .type = RAFT_IO_APPEND_ENTRIES,
-        .append_entries = {.term = site->node->raft->current_term},
-    };
-    (void)round; /* Every message carries it. */
-    world_post(site->node, (unsigned)server->id - 1, &message);
-}
-
-static void turn_reads(struct site *site)
-{
-    const struct raft *raft = site->node->raft;
-    const struct reads_world world = {
-        .raft = raft,
-        .leads = raft_state(site->node->raft) == RAFT_LEADER,
-        .ready = guard_is_ready(site->node->guard),
-        .now_ms = site->node->world->now_ms,
-        .echoed = echoed,
-        .send = send_round,
-        .context = site,
-    };
-    reads_turn(&site->reads, &world);
-}
-
-uint64_t site_round(struct sim_node *from, const struct raft_message *message)
-{
-    const struct site *site = &from->world->whole->sites[from->number];
-    if (message->type == RAFT_IO_APPEND_ENTRIES) {
-        return site->reads.round;
-    }
-    return message->type == RAFT_IO_APPEND_ENTRIES_RESULT
-               ? read_echo_round(&site->echo, message->append_entries_result.term)
-               : 0;
-}
-
-void site_heard(struct sim_node *to, const struct flight *flight)
-{
-    struct site *site = &to->world->whole->sites[to->number];
-    const struct raft_message *message = &flight->message;
-    if (message->type == RAFT_IO_APPEND_ENTRIES &&
-        message->append_entries.term >= to->raft->current_term) {
-        read_echo_note(&site->echo, message->append_entries.term, flight->round);
-    } else if (message->type == RAFT_IO_APPEND_ENTRIES_RESULT &&
-               raft_state(to->raft) == RAFT_LEADER &&
-               message->append_entries_result.term == to->raft->current_term) {
-        read_echo_note(&site->heard[flight->from], to->raft->current_term, flight->round);
-    }
 }
 
 /* ---- What the workers ask ---- */
@@ -416,7 +312,8 @@ void site_turn(struct sim_node *node)
     if (site->cloud == NULL) {
         return;
     }
-    turn_reads(site);
+    whole_check_leader(node);
+    site_turn_reads(site);
     deliver_answers(site);
     tell_event(site);
     if (site->applied) {
@@ -441,64 +338,4 @@ struct site *whole_leader(struct world *world)
         }
     }
     return found;
-}
-
-/* ---- The whole ---- */
-
-static void draw_temper(struct world *world)
-{
-    struct whole *whole = world->whole;
-    bool wild = whole_chance(world, 70);
-    whole->temper = (struct whole_temper){
-        .latency_max_ms = whole_draw(world, 20, 2000),
-        .unreachable_percent = wild ? whole_draw(world, 0, 15) : 1,
-        .reply_lost_percent = wild ? whole_draw(world, 0, 20) : 1,
-        .twice_percent = wild ? whole_draw(world, 0, 10) : 0,
-        .error_percent = wild ? whole_draw(world, 0, 20) : 1,
-        .portal_percent = wild ? whole_draw(world, 0, 3) : 0,
-    };
-}
-
-static void tick(void *context, uint64_t argument)
-{
-    struct world *world = context;
-    (void)argument;
-    device_tick(world);
-    if (!world->whole->healed && whole_chance(world, world->whole->temper.portal_percent)) {
-        device_portal(world);
-    }
-    if (!world->whole->healed && whole_chance(world, MEND_PERCENT)) {
-        memset(world->cut, 0, sizeof world->cut); /* The workers need a leader now and then. */
-    }
-    if (!world->whole->healed && whole_chance(world, 1)) {
-        world->whole->vendor.down_until_ms = world->now_ms + whole_draw(world, 500, 20000);
-        world_say(world, "the cloud is unreachable until %llu",
-                  (unsigned long long)world->whole->vendor.down_until_ms);
-    }
-    whole_check_devices(world);
-    whole_later(world, NULL, 500, tick, world, 0);
-}
-
-void whole_start(struct world *world)
-{
-    static const char key[SEAL_KEY_SIZE] = "the key of a simulated cluster";
-    struct whole *whole = world->whole;
-    if (failed(secret_copy(&whole->key, (struct slice){key, sizeof key}))) {
-        abort();
-    }
-    whole->random = world->machine_random ^ UINT64_C(0x77686F6C65);
-    draw_temper(world);
-    tick(world, 0);
-    operator_start(world);
-    feed_start(world);
-    register_start(world);
-}
-
-void whole_heal(struct world *world)
-{
-    struct whole *whole = world->whole;
-    whole->healed = true;
-    whole->temper = (struct whole_temper){.latency_max_ms = 50};
-    whole->vendor.down_until_ms = 0;
-    whole->vendor.limited_until_ms = 0;
 }

@@ -159,6 +159,47 @@ static bool grow(struct outlook *outlook)
     return false;
 }
 
+/* What membership_worker.c sees to in musterd: who has caught up is confirmed, who never came is
+ * rolled back; and a member is removed now and then. */
+static bool tend_lone(struct outlook *outlook, const struct member *member, const struct lone *lone)
+{
+    struct command command = {
+        .type = COMMAND_MEMBER_REMOVE,
+        .body.member_remove = {.node_id = member->node_id},
+    };
+    if (member->standing == STANDING_JOINING && lone->state == LONE_JOINED) {
+        command.type = COMMAND_MEMBER_SET;
+        command.body.member_set =
+            (struct member_set){.node_id = member->node_id, .standing = STANDING_MEMBER};
+    } else if (member->standing == STANDING_JOINING && lone->state != LONE_ASKING) {
+        command.body.member_remove.rollback = true;
+    } else if (member->standing == STANDING_MEMBER && whole_chance(outlook->world, 20)) {
+        command.body.member_remove.force = true;
+    } else {
+        return false;
+    }
+    do_command(outlook, &command, lone->name);
+    return true;
+}
+
+static bool tend_lones(struct outlook *outlook)
+{
+    const struct member *members = outlook->members.items;
+    for (size_t i = 0; i < outlook->members.count; i++) {
+        const struct lone *lone = lone_of(outlook->world, members[i].node_id);
+        if (lone != NULL && tend_lone(outlook, &members[i], lone)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A node of the simulation; those who came later are not its machines. */
+static const struct member *any_member(const struct outlook *outlook)
+{
+    return member_of(outlook, whole_draw(outlook->world, 1, outlook->world->options.node_count));
+}
+
 /* ---- Registration ---- */
 
 static void enable(struct outlook *outlook)
@@ -172,9 +213,7 @@ static void enable(struct outlook *outlook)
 
 static void register_machine(struct outlook *outlook, enum token_fate fate)
 {
-    const struct member *members = outlook->members.items;
-    size_t at = whole_draw(outlook->world, 0, (unsigned)outlook->members.count - 1);
-    const struct member *machine = &members[at];
+    const struct member *machine = any_member(outlook);
     uint64_t epoch = outlook->registration.epoch + 1;
     const struct command command = {
         .type = COMMAND_REGISTRATION_BEGIN,
@@ -216,9 +255,7 @@ static void act_registration(struct outlook *outlook)
         };
         do_command(outlook, &command, "");
     } else if (view->state == REGISTRATION_REGISTERED && !healed && whole_chance(world, 20)) {
-        const struct member *members = outlook->members.items;
-        const struct member *next =
-            &members[whole_draw(world, 0, (unsigned)outlook->members.count - 1)];
+        const struct member *next = any_member(outlook);
         const struct command command = {
             .type = COMMAND_REGISTRATION_HAND_OVER,
             .body.registration_hand_over = {view->epoch, next->node_id, next->serial},
@@ -247,11 +284,14 @@ static void put_credential(struct outlook *outlook, const char *name, const char
     const struct credential_view *present = credential_of(outlook, name);
     uint64_t generation = present != NULL ? present->generation + 1 : 1;
     (void)snprintf(what, sizeof what, "credential/%s", name);
+    bool tells = outlook->world->options.sabotage == SABOTAGE_SECRET;
     const struct command command = {
         .type = COMMAND_CREDENTIAL_PUT,
         .body.credential_put = {.name = slice_of(name),
                                 .client_id = slice_of(client),
-                                .sealed_password = seal(outlook, what, generation, password),
+                                .sealed_password = tells
+                                                       ? slice_of(password)
+                                                       : seal(outlook, what, generation, password),
                                 .region = slice_of("AMERICAS"),
                                 .generation = generation,
                                 .key_epoch = 1},
@@ -366,7 +406,7 @@ static void wake(void *context, uint64_t argument)
     if (outlook.site != NULL && look_out(&outlook)) {
         if (outlook.cluster.name.size == 0) {
             form(&outlook);
-        } else if (grow(&outlook)) {
+        } else if (grow(&outlook) || tend_lones(&outlook)) {
             /* One thing at a time. */
         } else if (world->whole->healed) {
             act_to_heal(&outlook);
