@@ -281,6 +281,31 @@ static void finish(struct daemon *daemon)
     daemon->damage = (struct damage){0};
 }
 
+static void on_taken_back(void *argument, struct status status, struct apply_outcome outcome)
+{
+    (void)argument; /* Its row tells whether it must be said again. */
+    (void)status;
+    (void)outcome;
+}
+
+/* Nothing is damaged after all: take back what was told. */
+static void take_back(struct rebuild *rebuild, const struct member *self)
+{
+    struct daemon *daemon = rebuild->daemon;
+    const struct command command = {
+        .type = COMMAND_MEMBER_QUARANTINE,
+        .body.member_quarantine = {.node_id = self->node_id,
+                                   .step = QUARANTINE_NONE,
+                                   .life = self->quarantine_life},
+    };
+    if (!daemon_leads(daemon)) {
+        damage_load_contacts(daemon->identity.path, &daemon->identity);
+        ask(rebuild, QUARANTINE_NONE, self->quarantine_life);
+    } else if (failed(daemon_propose(daemon, &command, on_taken_back, NULL))) {
+        say(rebuild, "what was told of damage is not taken back yet");
+    }
+}
+
 /* The state speaks of damage of this node, and the node knows of none: the mark was lost, or what it
  * was about was put right. */
 static void reconcile(struct rebuild *rebuild, const struct member *self, uint64_t now_ms)
@@ -293,8 +318,7 @@ static void reconcile(struct rebuild *rebuild, const struct member *self, uint64
     } else if (now_ms < rebuild->disowned_at_ms + DISOWNED_AFTER_MS) {
         return;
     } else if (self->quarantine == QUARANTINE_TOLD) {
-        damage_load_contacts(daemon->identity.path, &daemon->identity);
-        ask(rebuild, QUARANTINE_NONE, self->quarantine_life);
+        take_back(rebuild, self);
     } else {
         struct status reason =
             fail(STATUS_CORRUPT, "the cluster holds this node's data for damaged");

@@ -13,15 +13,15 @@ SPDX-License-Identifier: Apache-2.0
 import glob
 import os
 import random
+import shutil
 import signal
 import sys
 
 from muster_cluster import PASSING, Cluster, Node, World
 from muster_ledger import Ledger, check_deep, check_replicas
-from muster_rpc import RpcError
-from muster_wait import Failure, check, check_equal, wait_for
+from muster_wait import check, check_equal, wait_for
 
-RECORDS = 1500
+RECORDS = 1000
 PAGE = 4096
 
 
@@ -158,6 +158,24 @@ class Damage:
         self.at_rest(what, change)
         check_equal(f"{what}: found", self.found, before + 1)
 
+    def mended_by_hand(self):
+        """The file is put back as it was: the node reads it once more, takes part, and takes back what it said."""
+        node = self.victim()
+        others = [other for other in self.cluster.running() if other is not node]
+        node.stop()
+        path = os.path.join(lineage(node), "store", "data.mdb")
+        shutil.copyfile(path, path + ".kept")
+        os.truncate(path, 0)
+        node.start()
+        wait_for(f"{node.name} is damaged", lambda: is_damaged(node), 30, PASSING)
+        wait_for("the others know", lambda: all(says_damaged(other, node.name) for other in others), 30, PASSING)
+        os.rename(path + ".kept", path)
+        node.muster("node", "retry")
+        self.wait_whole(node)
+        wait_for("what was told is taken back",
+                 lambda: not any(says_damaged(other, node.name) for other in others), 30, PASSING)
+        print("mended by hand: it takes part again", flush=True)
+
     # ---- While running ----
 
     def quarantined(self, node, deadline_s=60):
@@ -175,8 +193,7 @@ class Damage:
         node = self.victim()
         node.stop()
         self.forget_log(node)
-        for path in glob.glob(os.path.join(lineage(node), "damaged-*")):
-            os.rename(path, path.replace("damaged-", "damaged-1"))  # Long ago, else it waits for its operator.
+        self.age_damaged(node)
         node.start()
         self.wait_role(node)
         path = os.path.join(lineage(node), "store", "data.mdb")
@@ -191,6 +208,84 @@ class Damage:
         self.quarantined(node)
         self.wait_whole(node)
         print("overwritten while running: found and mended", flush=True)
+
+    # ---- Replicas that differ ----
+
+    def armed(self, node, fault):
+        """Start it with a fault point armed."""
+        self.forget_log(node)
+        node.prefix = ["env", f"MUSTER_FAULT={fault}"]
+        node.start()
+        node.prefix = []
+
+    def age_damaged(self, node):
+        """What was moved aside was long ago: else damage that is found while it runs waits for its operator."""
+        old = os.path.join(lineage(node), "damaged-1")
+        for path in glob.glob(os.path.join(lineage(node), "damaged-*")):
+            if path != old:
+                shutil.rmtree(old, ignore_errors=True)
+                os.rename(path, old)
+
+    def diverged(self, node, lead):
+        """One replica applies something of its own. It is the one that goes, also when it leads."""
+        node.stop()
+        self.age_damaged(node)
+        self.armed(node, "store.diverge:12:fail")
+        self.wait_role(node)
+        if lead and self.cluster.leader() is not node:
+            self.cluster.leader().muster("cluster", "transfer", node.name)
+            wait_for(f"{node.name} leads", lambda: self.cluster.leader() is node, 30, PASSING)
+        self.feed(50 * 40)
+        self.quarantined(node, 90)
+        with open(node.log, errors="replace") as file:
+            check("differs from the majority at index" in file.read(), "it does not say at which index")
+        self.wait_whole(node)
+        print(f"{'leader' if lead else 'follower'} that differs: found and mended", flush=True)
+
+    def killed_on_the_way(self):
+        """kill -9 at each step of a rebuild: started again it goes on by itself."""
+        node = self.victim()
+        for step in ("marked", "out", "moved", "empty", "back", "filled"):
+            node.stop()
+            path = os.path.join(lineage(node), "store", "data.mdb")
+            os.truncate(path, 0)
+            if step == "marked":
+                self.spawn_dying(node)
+            else:
+                self.armed(node, f"rebuild.{step}:0:kill")
+                wait_for(f"{node.name} is damaged", lambda: is_damaged(node), 30, PASSING)
+                node.must_live = False
+                node.world.muster(node, "cluster", "rebuild", "--yes")
+            code = node.process.wait(60)
+            check_equal(f"how {node.name} ended at {step}", code, -signal.SIGKILL)
+            node.start()
+            if step == "marked":
+                wait_for(f"{node.name} is damaged", lambda: is_damaged(node), 30, PASSING)
+                node.muster("cluster", "rebuild", "--yes")
+            self.wait_whole(node)
+            self.feed(20)
+        print("killed at every step of a rebuild: each went on", flush=True)
+
+    def spawn_dying(self, node):
+        node.prefix = ["env", "MUSTER_FAULT=rebuild.marked:0:kill"]
+        node.spawn()
+        node.prefix = []
+        node.must_live = False
+
+    def alone(self):
+        """A node without others: it says what is possible."""
+        node = Node(self.world, "z", self.cluster.cloud, scrub_mib_per_s=64)
+        node.start()
+        wait_for("z leads itself", lambda: node.status()["leader"] == "z", 30, PASSING)
+        wait_for("z has written who the members are",
+                 lambda: os.path.exists(os.path.join(lineage(node), "contacts")), 30)
+        node.stop()
+        os.truncate(os.path.join(lineage(node), "store", "data.mdb"), 0)
+        node.start()
+        wait_for("z is damaged", lambda: is_damaged(node), 30, PASSING)
+        text = node.muster("cluster", "rebuild", "--yes", expect=3)
+        check("no other member" in text, f"z does not say why it cannot be rebuilt: {text}")
+        node.stop()
 
     def identity_files(self):
         """Not to be had from peers: found, and the file and what helps are named."""
@@ -230,7 +325,12 @@ def main():
     with World("damage") as world:
         damage = Damage(world, flips, seed)
         damage.files_at_rest()
+        damage.mended_by_hand()
         damage.overwritten_pages()
+        damage.diverged(damage.victim(), lead=False)
+        damage.diverged(damage.cluster.leader(), lead=True)
+        damage.killed_on_the_way()
+        damage.alone()
         damage.identity_files()
         check_replicas(damage.cluster)
         print(f"{damage.found} found, {damage.harmless} in no state")
