@@ -178,6 +178,7 @@ static struct status fill_member(const struct heir *heir, struct arena *arena, s
     out->model = slice_of(config->model);
     out->version = slice_of(MUSTER_VERSION);
     out->level = STORE_LEVEL;
+    out->level = STORE_LEVEL;
     out->peer_address = slice_of(config->peer_address);
     out->rpc_address = slice_of(config->rpc_address);
     out->certificate = buffer_slice(&heir->staged.certificate);
