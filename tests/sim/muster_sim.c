@@ -205,6 +205,9 @@ static _Noreturn void run_child(const struct soak *soak, uint64_t seed, struct r
     if (!soak->sim.trace && freopen("/dev/null", "w", stderr) == NULL) {
         abort();
     }
+    if (soak->sim.trace) {
+        (void)setvbuf(stdout, NULL, _IOLBF, 0); /* A crash takes none of the story with it. */
+    }
     (void)alarm(SEED_TIMEOUT_S);
     enum verdict verdict = sim_run(world, &soak->sim, seed);
     result->acknowledged = world->acknowledged_count;

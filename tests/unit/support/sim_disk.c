@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SECTOR_SIZE 512U
+#define CHANGES_KEPT (SIM_DISK_CHANGES_MAX / 4)
 
 uint64_t sim_disk_random(struct sim_disk *sim, uint64_t limit)
 {
@@ -158,8 +159,18 @@ static struct status sim_list(void *context, void (*visit)(void *visitor, const 
     return power(sim);
 }
 
+static void commit_names(struct sim_disk *sim)
+{
+    memcpy(sim->durable, sim->live, sizeof sim->durable);
+    sim->change_count = 0;
+    collect(sim);
+}
+
 static struct status create(struct sim_disk *sim, const char *name, int *out)
 {
+    if (sim->change_count >= CHANGES_KEPT && !sim->dead) {
+        commit_names(sim); /* As a file system does by itself, now and then. */
+    }
     int file = 0;
     while (file < SIM_DISK_FILES_MAX && sim->files[file].used) {
         file++;
@@ -397,9 +408,7 @@ static struct status sim_sync_directory(void *context)
         return error("sync directory");
     }
     if (!sim->ignores_sync && !sim->ignores_directory) {
-        memcpy(sim->durable, sim->live, sizeof sim->durable);
-        sim->change_count = 0;
-        collect(sim);
+        commit_names(sim);
     }
     return OK;
 }
