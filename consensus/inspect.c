@@ -53,6 +53,7 @@ static void fill_log(const struct consensus *node, struct consensus_status *out)
     out->first_index = log.first_index;
     out->snapshot_index = log.snapshot_index;
     out->log_size = log.disk_size;
+    out->log_low = log.low;
     out->log_syncs = log.syncs;
     out->log_sync_time_us = log.sync_time_us;
 }

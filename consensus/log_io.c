@@ -120,11 +120,30 @@ void log_io_snapshot_get(struct wal *wal, struct raft_io_snapshot_get *request,
     callback(request, snapshot, code);
 }
 
+bool log_io_is_small(const struct raft_append_entries *message)
+{
+    unsigned barriers = 0;
+    while (barriers < message->n_entries && message->entries[barriers].type == RAFT_BARRIER) {
+        barriers++;
+    }
+    return barriers == message->n_entries;
+}
+
 bool log_io_has_room(struct wal *wal, const struct raft_append_entries *message)
 {
     size_t size = 0;
     for (unsigned i = 0; i < message->n_entries; i++) {
         size += message->entries[i].buf.len;
     }
-    return message->n_entries == 0 || !failed(wal_can_append(wal, size, message->n_entries));
+    return log_io_is_small(message) || !failed(wal_can_append(wal, size, message->n_entries));
+}
+
+void log_io_leave_out(struct raft_append_entries *message)
+{
+    if (message->n_entries > 0) {
+        raft_free(message->entries[0].batch);
+        raft_free(message->entries);
+    }
+    message->entries = NULL;
+    message->n_entries = 0;
 }

@@ -47,7 +47,15 @@ int log_io_snapshot_put(struct wal *wal, struct raft_io *io, const struct log_io
 void log_io_snapshot_get(struct wal *wal, struct raft_io_snapshot_get *request,
                          raft_io_snapshot_get_cb callback);
 
-/* Would the log take these entries? libraft takes a refused append for a broken disk. */
+/* Would the log take these entries? libraft takes a refused append for a broken disk, so that it must
+ * not see them: without room a message is passed on without its entries. */
 bool log_io_has_room(struct wal *wal, const struct raft_append_entries *message);
+
+/* No entries, or those that may use the log's reserve: barriers. */
+bool log_io_is_small(const struct raft_append_entries *message);
+
+/* Take a message's entries out and free them; it is a heartbeat then. They must be of one batch, as
+ * they come from the wire. */
+void log_io_leave_out(struct raft_append_entries *message);
 
 #endif

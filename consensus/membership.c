@@ -54,6 +54,17 @@ static struct status may_change(const struct consensus *node)
     return OK;
 }
 
+/* The same for a change that is an entry of the log: libraft takes a refused append for a broken
+ * disk. */
+static struct status may_append(const struct consensus *node)
+{
+    struct status status = may_change(node);
+    if (!failed(status)) {
+        status = node_room(node, false);
+    }
+    return failed(status) ? status : wal_can_append(node->wal, WAL_CONFIGURATION_SIZE_MAX, 1);
+}
+
 static struct change *begin(struct consensus *node, struct membership_change *owner,
                             membership_done done)
 {
@@ -108,7 +119,7 @@ static bool is_taken(const struct raft *raft, const char *address)
 struct status consensus_add(struct consensus *consensus, uint64_t node_id, const char *address,
                             struct membership_change *owner, membership_done done)
 {
-    struct status status = may_change(consensus);
+    struct status status = may_append(consensus);
     if (failed(status)) {
         return status;
     }
@@ -154,7 +165,7 @@ struct status consensus_assign(struct consensus *consensus, uint64_t node_id, en
                                struct membership_change *owner, membership_done done)
 {
     const struct raft_configuration *members = &consensus->raft.configuration;
-    struct status status = may_change(consensus);
+    struct status status = may_append(consensus);
     if (failed(status)) {
         return status;
     }
@@ -184,7 +195,7 @@ struct status consensus_assign(struct consensus *consensus, uint64_t node_id, en
 struct status consensus_remove(struct consensus *consensus, uint64_t node_id,
                                struct membership_change *owner, membership_done done)
 {
-    struct status status = may_change(consensus);
+    struct status status = may_append(consensus);
     if (failed(status)) {
         return status;
     }

@@ -140,11 +140,7 @@ void node_fail(struct consensus *node, struct status reason)
 static void guard_on_fatal(void *context, const char *action, int code)
 {
     struct consensus *node = context;
-    struct status reason = node_status_of(code, action);
-    if (node->io.errmsg[0] != '\0') {
-        reason = fail(reason.code, "%s: %s", action, node->io.errmsg);
-    }
-    node_fail(node, reason);
+    node_fail(node, node_io_reason(node, action, code));
 }
 
 static void raft_on_closed(struct raft *raft);
@@ -395,6 +391,7 @@ static struct status bootstrap(struct consensus *node)
     }
     raft_configuration_close(&configuration);
     if (code == RAFT_CANTBOOTSTRAP) {
+        node->io.errmsg[0] = '\0';
         return OK; /* The log has begun long ago. */
     }
     return node_status_of(code, "bootstrap");
@@ -495,6 +492,7 @@ struct status consensus_open(const struct consensus_options *options, struct con
         return wrap(status, "open consensus");
     }
     node->opened = true;
+    node->opened_ms = node_now_ms(node);
     *out = node;
     return OK;
 }

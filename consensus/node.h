@@ -122,6 +122,8 @@ struct consensus {
     uint64_t leader_heard_ms;
     bool leader_heard;
     struct read_echo echo; /* As a follower. */
+    uint64_t opened_ms;
+    uint64_t refill_at_ms; /* When the log's reserve is seen to again. */
     raft_index reviewed;   /* The configuration for which the peers were asked again. */
 
     struct proposals proposals;
@@ -167,6 +169,12 @@ uint64_t node_now_ms(const struct consensus *node);
 bool node_leader_is_silent(const struct consensus *node);
 
 /* ---- node_io.c ---- */
+
+/* Why libraft failed, in the words of the disk or the network if they had any. */
+MUST_USE struct status node_io_reason(struct consensus *node, const char *action, int code);
+
+/* Is there room for entries, as a leader or as a follower? */
+MUST_USE struct status node_room(const struct consensus *node, bool follower);
 void node_io_assemble(struct consensus *node);
 MUST_USE struct status node_io_open_peers(struct consensus *node,
                                           const struct consensus_options *options);

@@ -12,6 +12,10 @@
 #include "base/random.h"
 #include "log_io.h"
 #include "node.h"
+#include "raft_view.h"
+
+#define REFILL_MS 1000U
+#define DEFER_TIMEOUTS 4U /* Election time-outs of silence before a node without room stands. */
 
 #define LEADER_SILENT_TIMEOUTS 3U /* Election time-outs until it is none any more. */
 
@@ -54,10 +58,48 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     return log_io_load(&loaded, term, voted_for, snapshot, start_index, entries, count);
 }
 
+struct status node_io_reason(struct consensus *node, const char *action, int code)
+{
+    struct status poison = node->wal_open ? wal_failure(node->wal) : OK;
+    struct status reason = node_status_of(code, action);
+    if (failed(poison)) {
+        return wrap(poison, "%s", action);
+    }
+    return node->io.errmsg[0] == '\0' ? reason
+                                      : fail(reason.code, "%s: %s", action, node->io.errmsg);
+}
+
+struct status node_room(const struct consensus *node, bool follower)
+{
+    const struct machine *machine = &node->options.machine;
+    return machine->room == NULL ? OK : machine->room(machine->context, follower);
+}
+
+/*
+ * A node without room lets others stand first: it could lead, but take nothing. Not for ever, for it
+ * may be the only one whose log is long enough, and not if it is alone. Skipping a tick of a follower
+ * only delays its candidacy.
+ */
+static bool defers_election(const struct consensus *node)
+{
+    uint64_t silent_since_ms = node->leader_heard ? node->leader_heard_ms : node->opened_ms;
+    return node->raft.state == RAFT_FOLLOWER && raft_view_voters(&node->raft) > 1 &&
+           node_now_ms(node) - silent_since_ms <
+               (uint64_t)DEFER_TIMEOUTS * node->options.election_timeout_ms &&
+           failed(node_room(node, false));
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct consensus *node = timer->data;
-    if (!node->raft_closing) {
+    if (node->raft_closing) {
+        return;
+    }
+    if (node_now_ms(node) >= node->refill_at_ms) {
+        node->refill_at_ms = node_now_ms(node) + REFILL_MS;
+        wal_refill(node->wal);
+    }
+    if (!defers_election(node)) {
         node->tick(&node->io);
     }
 }
@@ -266,6 +308,19 @@ static void note_result(struct consensus *node, const struct raft_wire_message *
     }
 }
 
+/* Without room for a message's entries it is taken without them, like a heartbeat: the leader learns
+ * that this node lives and lags, and sends them again. */
+static void leave_out_entries(struct consensus *node, struct raft_append_entries *message)
+{
+    struct status status = OK;
+    if (!log_io_is_small(message)) {
+        status = node_room(node, true);
+    }
+    if (failed(status) || !log_io_has_room(node->wal, message)) {
+        log_io_leave_out(message);
+    }
+}
+
 void node_io_pass(struct consensus *node, struct raft_wire_message *message)
 {
     node->recv(&node->io, &message->raft);
@@ -280,10 +335,7 @@ static void on_message(void *context, struct raft_wire_message *message)
     }
     switch (message->raft.type) {
     case RAFT_IO_APPEND_ENTRIES:
-        if (!log_io_has_room(node->wal, &message->raft.append_entries)) {
-            raft_wire_release(message);
-            return;
-        }
+        leave_out_entries(node, &message->raft.append_entries);
         note_leader(node, message->raft.append_entries.term, message->round);
         break;
     case RAFT_IO_INSTALL_SNAPSHOT:

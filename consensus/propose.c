@@ -46,7 +46,8 @@ static struct status may_propose(struct consensus *node, size_t size)
         return fail(STATUS_BUSY, "%zu bytes of proposals wait for an answer",
                     proposals->pending_size);
     }
-    return wal_can_append(node->wal, batch_size(1, size), 1);
+    struct status status = node_room(node, false);
+    return failed(status) ? status : wal_can_append(node->wal, batch_size(1, size), 1);
 }
 
 struct status consensus_propose(struct consensus *consensus, struct proposal *proposal,

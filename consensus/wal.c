@@ -13,6 +13,8 @@
 
 #include "wal_state.h"
 
+#define BARRIERS_MAX 16U /* In one request that may use the reserve. */
+
 /* ---- Answers ---- */
 
 unsigned wal_answer(struct wal *wal)
@@ -119,6 +121,16 @@ static struct status check_entries(const struct wal *wal, const struct raft_entr
     return OK;
 }
 
+/* A leader that is elected on a full disk must be able to say so in the log. */
+static bool is_barriers(const struct raft_entry *entries, unsigned count)
+{
+    unsigned barriers = 0;
+    while (barriers < count && entries[barriers].type == RAFT_BARRIER) {
+        barriers++;
+    }
+    return barriers == count && count <= BARRIERS_MAX;
+}
+
 /* Accept a request that has its entries. */
 static struct status accept_entries(struct wal *wal, struct wal_request *request)
 {
@@ -134,7 +146,8 @@ static struct status accept_entries(struct wal *wal, struct wal_request *request
     }
     status = check_queue(wal, request->size);
     if (!failed(status)) {
-        status = plan_allocate(wal, &plan, 1);
+        status =
+            plan_allocate(wal, &plan, is_barriers(request->entries, request->entry_count) ? 0 : 1);
     }
     if (!failed(status)) {
         wal->plan = plan;
@@ -174,6 +187,16 @@ struct status wal_can_append(struct wal *wal, size_t size, unsigned count)
     }
     (void)pthread_mutex_unlock(&wal->mutex);
     return status;
+}
+
+void wal_refill(struct wal *wal)
+{
+    (void)pthread_mutex_lock(&wal->mutex);
+    if (wal->stats.low && !failed(wal->failure)) {
+        struct status status = wal_spares_fill(wal, wal->reserve_count);
+        (void)status; /* Still full: the one to whom it matters is told on asking. */
+    }
+    (void)pthread_mutex_unlock(&wal->mutex);
 }
 
 /* ---- Term, vote, truncation ---- */

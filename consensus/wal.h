@@ -146,7 +146,8 @@ struct wal_request {
  *
  * On success `done` is called exactly once: STATUS_OK when all are on disk, else what poisoned the
  * log. On failure `done` is never called and nothing is queued: STATUS_FULL (refused with the
- * reserve still in hand: a snapshot that cuts the log gives space back), STATUS_BUSY
+ * reserve still in hand: a snapshot that cuts the log gives space back; barriers alone may use the
+ * reserve, so that a full node can be elected and hand over), STATUS_BUSY
  * (queue_size_max), STATUS_INVALID (an entry above wal_entry_size_max(), count 0, term 0), or what
  * poisoned the log.
  */
@@ -161,6 +162,9 @@ size_t wal_entry_size_max(const struct wal *wal);
  * before a leader proposes and before a follower lets raft see an AppendEntries: raft itself takes a
  * refused append for a broken disk. Thrifty: one call may allocate a file. */
 MUST_USE struct status wal_can_append(struct wal *wal, size_t size, unsigned count);
+
+/* Try to fill up the reserve, if the last try failed; to be called now and then. */
+void wal_refill(struct wal *wal);
 
 /* Forget the entries from `index` (1 to last + 1) on, in order with the appends queued before. The
  * next append takes that index. There is nothing to wait for: every later answer includes it. Fails

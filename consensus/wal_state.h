@@ -15,7 +15,7 @@
  * Space: a request is placed when it is accepted, by the same wal_place() that the writer uses when
  * it writes it, so it is known how many files it will begin, and they are allocated before.
  *
- *     spare_count >= plan.rolls      + 1 for appends: the reserve that term and vote may use
+ *     spare_count >= plan.rolls      + 1 for appends: the reserve that term, vote and barriers may use
  *
  * SPDX-License-Identifier: Apache-2.0
  */

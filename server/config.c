@@ -68,6 +68,12 @@ const struct config_row config_rows[] = {
     NUMBER(records_max, "5000000", 1000, 1000000000, "records",
            "Records kept for search; beyond it the oldest delivered ones go."),
     NUMBER(store_size_max_mib, "16384", 64, 1048576, "MiB", "Largest size of the store's file."),
+    NUMBER(disk_reserve_mib, "64", 1, 1048576, "MiB",
+           "Free space of the data folder's disk that is kept back for what was accepted already: "
+           "with less, the node takes no new entries and lets another lead."),
+    NUMBER(disk_alarm_percent, "5", 0, 50, "%",
+           "Free part of the data folder's disk below which `muster status` warns; in any case "
+           "below twice disk_reserve_mib."),
     NUMBER(snapshot_after_mib, "64", 1, 4096, "MiB", "Log written between two snapshots."),
     NUMBER(catchup_rate_max_mib, "32", 0, 100000, "MiB/s",
            "Of the images that this node sends to members that catch up, together; 0: no limit."),

@@ -35,6 +35,7 @@
 #include "join.h"
 #include "leave.h"
 #include "membership_worker.h"
+#include "neighbours.h"
 #include "recoverer.h"
 #include "restorer.h"
 #include "rebuild.h"
@@ -106,6 +107,8 @@ static void on_tick(uv_timer_t *timer)
         level_step(&daemon->level, daemon);
         doubt_on_tick(daemon->doubt);
         announcer_on_tick(daemon->announcer);
+        neighbours_on_tick(daemon->neighbours, now_ms);
+        daemon_disk_tick(daemon, now_ms);
         leaver_on_tick(daemon->leaver);
         snapshotter_sweep(daemon->snapshotter, now_ms);
         rebuild_on_tick(daemon->rebuild, now_ms);
@@ -188,6 +191,8 @@ static void close_parts(struct daemon *daemon)
     comparer_destroy(daemon->comparer);
     daemon->rebuild = NULL;
     daemon->comparer = NULL;
+    neighbours_destroy(daemon->neighbours);
+    daemon->neighbours = NULL;
     daemon->workers_open++; /* Until all have been asked to close. */
     if (daemon->cloud != NULL) {
         daemon->workers_open++;
@@ -359,6 +364,8 @@ int daemon_run(const struct config *config, struct daemon_next *next)
     next->restart = false;
     daemon->started_at_ms = clock_monotonic_ms();
     daemon->leaderless_since_ms = daemon->started_at_ms;
+    disk_watch_init(&daemon->disk, config->disk_reserve_mib << 20U, config->disk_alarm_percent);
+    daemon_look_at_disk(daemon);
     open_handles(daemon);
     start(daemon);
     (void)uv_run(&loop, UV_RUN_DEFAULT);

@@ -15,6 +15,7 @@
 #include "config.h"
 #include "consensus/consensus.h"
 #include "damage.h"
+#include "disk_watch.h"
 #include "identity.h"
 #include "level.h"
 #include "retention.h"
@@ -35,6 +36,7 @@ struct recoverer;
 struct restorer;
 struct snapshotter;
 struct rebuild;
+struct neighbours;
 struct rpc_server;
 struct tls_context;
 
@@ -75,6 +77,8 @@ struct daemon {
     struct restorer *restorer;
     struct rebuild *rebuild; /* While suspended, too. */
     struct comparer *comparer;
+    struct neighbours *neighbours;
+    struct disk_watch disk;
     struct retention retention;
     struct level_worker level;
     struct scrubber scrubber;
@@ -110,6 +114,8 @@ struct daemon {
     uint64_t stopped_at_ms;       /* Monotonic: when it was asked to. */
     uint64_t leaderless_since_ms; /* Monotonic; 0 while there is a leader. */
     struct membership_change hand_over;
+    struct membership_change yield; /* Of a leader without room. */
+    bool yielding;
     uint64_t unknown_peer; /* Wants to talk to us, and nobody told us of it: to be asked about. */
     uint64_t vouched[DAEMON_VOUCHED_MAX];
     size_t vouched_count; /* Ever; the last ones are kept. */

@@ -20,6 +20,7 @@
 #include "leave.h"
 #include "machine.h"
 #include "membership_worker.h"
+#include "neighbours.h"
 #include "recoverer.h"
 #include "restorer.h"
 #include "rebuild.h"
@@ -164,6 +165,9 @@ static struct status open_workers(struct daemon *daemon)
     }
     if (!failed(status)) {
         status = announcer_create(daemon, &daemon->announcer);
+    }
+    if (!failed(status)) {
+        status = neighbours_create(daemon, &daemon->neighbours);
     }
     if (!failed(status)) {
         status = leaver_create(daemon, &daemon->leaver);

@@ -21,6 +21,10 @@ MUST_USE struct status daemon_open_suspended(struct daemon *daemon);
 /* The regular work of a suspended run. */
 void daemon_suspended_tick(struct daemon *daemon, uint64_t now_ms);
 
+/* See how much room the data folder's disk has; and, of a node that takes part, do what follows. */
+void daemon_look_at_disk(struct daemon *daemon);
+void daemon_disk_tick(struct daemon *daemon, uint64_t now_ms);
+
 /* A failure of log or state: suspend if that helps, else stop with an error. */
 void daemon_fail(struct daemon *daemon, struct status reason);
 

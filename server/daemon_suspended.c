@@ -26,6 +26,7 @@ struct probe {
     struct daemon *daemon;
     char folder[CONFIG_TEXT_SIZE];
     char log[IDENTITY_PATH_SIZE + 16]; /* The log's folder; empty: not known. */
+    uint64_t margin;                   /* Bytes, besides what the log needs. */
     struct status status;
     enum suspension_kind kind;
 };
@@ -88,7 +89,7 @@ static void probe_run(uv_work_t *work)
 {
     struct probe *probe = work->data;
     uint64_t needed = consensus_space_needed(probe->log[0] == '\0' ? NULL : probe->log);
-    probe->status = suspension_probe(probe->folder, needed, &probe->kind);
+    probe->status = suspension_probe(probe->folder, needed + probe->margin, &probe->kind);
 }
 
 static void probe_on_done(uv_work_t *work, int status)
@@ -124,6 +125,7 @@ void daemon_retry(struct daemon *daemon)
     }
     probe->daemon = daemon;
     probe->work.data = probe;
+    probe->margin = daemon->disk.reserve / 2; /* Else it could take nothing from a leader. */
     memcpy(probe->folder, daemon->config.data_directory, sizeof probe->folder);
     if (daemon->identity.path[0] != '\0') {
         (void)snprintf(probe->log, sizeof probe->log, "%s/log", daemon->identity.path);
@@ -141,6 +143,7 @@ void daemon_suspended_tick(struct daemon *daemon, uint64_t now_ms)
     if (daemon->rebuild != NULL) {
         rebuild_on_tick(daemon->rebuild, now_ms);
     }
+    daemon_look_at_disk(daemon);
     if (suspension->next_try_ms != 0 && now_ms >= suspension->next_try_ms) {
         daemon_retry(daemon);
     }

@@ -48,6 +48,8 @@ void handle_node_status(struct call *call)
     if (failed(status)) {
         space = (struct disk_space){0}; /* A disk that does not tell has no room. */
     }
+    view.disk =
+        slice_of(disk_state_name(failed(status) ? DISK_FULL : disk_watch_state(&daemon->disk)));
     view.disk_free = space.free;
     view.disk_size = space.size;
     if (daemon_is_suspended(daemon)) {

@@ -119,6 +119,12 @@ static struct status machine_image_install(void *context, const char *path, stru
     return status;
 }
 
+static struct status machine_room(void *context, bool follower)
+{
+    const struct daemon *daemon = context;
+    return disk_watch_room(&daemon->disk, follower);
+}
+
 static struct status machine_address_of(void *context, uint64_t node_id,
                                         char out[CONSENSUS_ADDRESS_SIZE])
 {
@@ -160,6 +166,7 @@ struct machine machine_of(struct daemon *daemon)
         .snapshot = machine_snapshot,
         .image_write = machine_image_write,
         .image_install = machine_image_install,
+        .room = machine_room,
         .address_of = machine_address_of,
         .peer_allowed = machine_peer_allowed,
     };

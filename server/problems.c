@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "comparer.h"
+#include "neighbours.h"
 #include "rebuild.h"
 #include "views.h"
 
@@ -24,11 +25,16 @@ struct problem_list {
     size_t count;
 };
 
-static void add(struct problem_list *list, struct slice what, const char *remedy)
+static void add_told(struct problem_list *list, struct slice what, struct slice remedy)
 {
     if (list->count < RPC_PROBLEMS_MAX) {
-        list->items[list->count++] = (struct rpc_problem){.what = what, .remedy = slice_of(remedy)};
+        list->items[list->count++] = (struct rpc_problem){.what = what, .remedy = remedy};
     }
+}
+
+static void add(struct problem_list *list, struct slice what, const char *remedy)
+{
+    add_told(list, what, slice_of(remedy));
 }
 
 static bool is(struct slice text, const char *word)
@@ -69,6 +75,30 @@ static void look_at_data(struct daemon *daemon, struct problem_list *list)
                       (unsigned long long)open_index),
             "Bring all members up: the majority decides. With two members compare their data, then "
             "`muster cluster rebuild` on the one that is wrong.");
+    }
+}
+
+static void look_at_disk(struct daemon *daemon, const struct consensus_status *raft,
+                         struct problem_list *list)
+{
+    const struct disk_watch *watch = &daemon->disk;
+    unsigned long long free_mib = watch->space.free >> 20U;
+    enum disk_state state = disk_watch_state(watch);
+    if (state == DISK_FULL) {
+        add(list,
+            view_text(list->arena,
+                      "the disk of %s has %llu MiB and %llu inodes free: it takes no new entries",
+                      daemon->config.name, free_mib, (unsigned long long)watch->space.free_inodes),
+            "Free space on the data folder's disk; it then goes on by itself.");
+    } else if (state == DISK_LOW) {
+        add(list,
+            view_text(list->arena, "the disk of %s has only %llu MiB free (and %llu inodes)",
+                      daemon->config.name, free_mib, (unsigned long long)watch->space.free_inodes),
+            "Free space on the data folder's disk before it is full.");
+    }
+    if (raft->log_low && state != DISK_FULL) {
+        add(list, slice_of("the log's reserve could not be allocated"),
+            "Free space on the data folder's disk; it is tried again every second.");
     }
 }
 
@@ -113,6 +143,29 @@ static void look_at_recovery(struct daemon *daemon, struct problem_list *list,
     }
 }
 
+/* What another node said of itself. */
+static void look_at_neighbour(struct problem_list *list, const struct rpc_member *member,
+                              const struct neighbour *told)
+{
+    unsigned long long free_mib = told == NULL ? 0 : told->disk_free >> 20U;
+    if (told != NULL && told->suspended) {
+        add_told(list,
+                 view_text(list->arena, "%.*s takes no part (%s): %s", SLICE_ARG(member->name),
+                           told->kind, told->reason),
+                 view_text(list->arena, "On %.*s: %s", SLICE_ARG(member->name), told->remedy));
+    } else if (told != NULL && is(slice_of(told->disk), disk_state_name(DISK_FULL))) {
+        add(list,
+            view_text(list->arena, "the disk of %.*s has %llu MiB free: it takes no new entries",
+                      SLICE_ARG(member->name), free_mib),
+            "Free space on its data folder's disk; it then goes on by itself.");
+    } else if (told != NULL && is(slice_of(told->disk), disk_state_name(DISK_LOW))) {
+        add(list,
+            view_text(list->arena, "the disk of %.*s has only %llu MiB free",
+                      SLICE_ARG(member->name), free_mib),
+            "Free space on its data folder's disk before it is full.");
+    }
+}
+
 static void look_at_member(struct daemon *daemon, struct problem_list *list,
                            const struct rpc_member *member)
 {
@@ -120,6 +173,9 @@ static void look_at_member(struct daemon *daemon, struct problem_list *list,
     if (!is(member->standing, "member") && !is(member->standing, "joining")) {
         return;
     }
+    const struct neighbour *told =
+        member->self ? NULL : neighbours_find(daemon->neighbours, member->node_id);
+    look_at_neighbour(list, member, told);
     if (member->damage.size > 0) {
         add(list,
             view_text(list->arena, "the data of %.*s is damaged: %.*s", SLICE_ARG(member->name),
@@ -127,6 +183,8 @@ static void look_at_member(struct daemon *daemon, struct problem_list *list,
             is(member->quarantine, "told")
                 ? "Look at its disk; then `muster cluster rebuild` on that node."
                 : "It is being rebuilt from the other members.");
+    } else if (told != NULL && told->suspended) {
+        /* It answers, and has said why it is silent otherwise. */
     } else if (daemon_leads(daemon) && !member->self &&
                member->heard_ms_ago > 3 * daemon->config.election_timeout_ms) {
         add(list, view_text(list->arena, "%.*s does not answer", SLICE_ARG(member->name)),
@@ -226,12 +284,12 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
         .arena = arena,
         .items = arena_alloc(arena, RPC_PROBLEMS_MAX, sizeof *list.items),
     };
-    (void)raft;
     if (list.items == NULL) {
         return fail(STATUS_NO_MEMORY, "list problems");
     }
     look_at_suspension(daemon, &list);
     look_at_data(daemon, &list);
+    look_at_disk(daemon, raft, &list);
     look_at_quorum(daemon, &list, out);
     look_at_recovery(daemon, &list, out);
     const struct rpc_member *members = out->members.items;

@@ -301,7 +301,7 @@ struct status io_open_disk(const struct sim_node *node, struct sim_disk *disk, s
 void io_write(struct sim_node *node);
 void io_answer(struct sim_node *node);
 void io_snapshot_give(struct sim_node *node, void *payload);
-bool io_takes(struct sim_node *node, const struct raft_message *message); /* Is there room? */
+void io_take(struct sim_node *node, struct raft_message *message); /* As the disk has room. */
 
 /* sim_trouble.c */
 const char *trouble_name(enum trouble trouble);

@@ -81,10 +81,12 @@ void io_answer(struct sim_node *node)
     (void)wal_answer(node->wal);
 }
 
-bool io_takes(struct sim_node *node, const struct raft_message *message)
+void io_take(struct sim_node *node, struct raft_message *message)
 {
-    return message->type != RAFT_IO_APPEND_ENTRIES ||
-           log_io_has_room(node->wal, &message->append_entries);
+    if (message->type == RAFT_IO_APPEND_ENTRIES &&
+        !log_io_has_room(node->wal, &message->append_entries)) {
+        log_io_leave_out(&message->append_entries);
+    }
 }
 
 static int io_set_term(struct raft_io *io, raft_term term)

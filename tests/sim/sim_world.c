@@ -305,14 +305,14 @@ void world_deliver(struct sim_node *to, struct flight *flight)
 {
     struct world *world = to->world;
     struct sim_node *from = &world->nodes[flight->from];
-    bool is_lost = flight->to_id != to->id || world->cut[flight->from][to->number] ||
-                   !io_takes(to, &flight->message);
+    bool is_lost = flight->to_id != to->id || world->cut[flight->from][to->number];
     if (!is_lost && flight->message.type == RAFT_IO_INSTALL_SNAPSHOT) {
         is_lost = !machine_fetch(to, from, &flight->message.install_snapshot);
     }
     if (is_lost) {
         raft_view_drop(&flight->message);
     } else {
+        io_take(to, &flight->message);
         flight->message.server_id = flight->from_id;
         flight->message.server_address = from->address;
         if (world->whole != NULL) {

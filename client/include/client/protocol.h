@@ -628,6 +628,7 @@ struct rpc_node_status {
     bool readable;           /* Stale reads are answered. */
     uint64_t disk_free;      /* Bytes of the data folder's disk. */
     uint64_t disk_size;
+    struct slice disk; /* ok; low: it should be seen to; full: it takes no new entries */
 };
 extern const struct codec rpc_node_status_codec;
 

@@ -74,6 +74,15 @@ struct machine {
      * which satisfies `manifest`. The old state must survive a failure or a crash half way. */
     struct status (*image_install)(void *context, const char *path, struct slice manifest);
 
+    /*
+     * May be NULL: there is always room. OK if what the log and the machine need for more entries
+     * finds room on the disk; else STATUS_FULL, saying how much is missing. A leader asks before it
+     * takes a proposal; a follower (`follower`) before it takes a leader's entries, of whom some may
+     * be committed already: it should still say yes for a while when a leader is told no. Asked
+     * often: it must be cheap.
+     */
+    struct status (*room)(void *context, bool follower);
+
     /* Where a peer listens now; STATUS_NOT_FOUND if the state names no such node (the address in
      * raft's own configuration is then used). */
     struct status (*address_of)(void *context, uint64_t node_id, char out[CONSENSUS_ADDRESS_SIZE]);
@@ -188,7 +197,8 @@ struct proposal {
  * On failure `done` is never called, and the command will never be applied:
  *   STATUS_NOT_LEADER, STATUS_NO_QUORUM (this leader has not heard from a quorum within an election
  *   time-out), STATUS_BUSY (pending_size_max, or leadership is being handed over), STATUS_FULL (no space
- *   left for the log), STATUS_INVALID (size), STATUS_NO_MEMORY.
+ *   left for the log or the machine; the node leads on, and the owner should hand over to one that has
+ *   room), STATUS_INVALID (size), STATUS_NO_MEMORY.
  */
 MUST_USE struct status consensus_propose(struct consensus *consensus, struct proposal *proposal,
                                          struct slice command, proposal_done done);
@@ -235,8 +245,8 @@ struct membership_change {
  * Add a node as spare; give a node another role (a standby is made a voter once it has caught up);
  * remove a node. Each answers exactly once as proposals do. On failure `done` is never called:
  * STATUS_NOT_LEADER, STATUS_BUSY (another change is under way or the barrier is not applied yet),
- * STATUS_NOT_FOUND, STATUS_INVALID (a node of that id exists already; the role is the present one;
- * the node is the leader itself, which must hand over first).
+ * STATUS_NOT_FOUND, STATUS_FULL (not when handing over), STATUS_INVALID (a node of that id exists
+ * already; the role is the present one; the node is the leader itself, which must hand over first).
  */
 MUST_USE struct status consensus_add(struct consensus *consensus, uint64_t node_id,
                                      const char *address, struct membership_change *change,
@@ -313,6 +323,7 @@ struct consensus_status {
     uint64_t first_index; /* Of the log on disk. */
     uint64_t snapshot_index;
     uint64_t log_size; /* Bytes on disk, recycled segments included. */
+    bool log_low;      /* The log's reserve could not be filled up: its disk is full. */
     bool quorum;       /* Leader: a quorum answered within an election time-out. Follower: the
                           leader was heard within one. */
     uint64_t leader_heard_ms_ago; /* Follower: since the leader was heard, or UINT64_MAX. */

@@ -116,6 +116,12 @@ static struct cluster_node *find(struct cluster *cluster, uint64_t id)
     return NULL;
 }
 
+static struct status machine_room(void *context, bool follower)
+{
+    const struct cluster_node *node = context;
+    return (follower ? node->follower_full : node->full) ? fail(STATUS_FULL, "no room") : OK;
+}
+
 static struct status machine_address_of(void *context, uint64_t id,
                                         char out[CONSENSUS_ADDRESS_SIZE])
 {
@@ -193,6 +199,7 @@ struct status cluster_try_open(struct cluster *cluster, int number, bool bootstr
                                        .snapshot = machine_snapshot,
                                        .image_write = machine_image_write,
                                        .image_install = machine_image_install,
+                                       .room = machine_room,
                                        .address_of = machine_address_of,
                                        .peer_allowed = machine_peer_allowed};
     options.on_event = on_event;

@@ -40,7 +40,9 @@ struct cluster_node {
     struct status fatal;
     bool may_talk[CLUSTER_NODES_MAX];
     bool apply_fails;
-    bool is_new; /* Until it has a state it knows nobody's address, as a node that joins. */
+    bool is_new;        /* Until it has a state it knows nobody's address, as a node that joins. */
+    bool full;          /* No room as a leader ... */
+    bool follower_full; /* ... or as a follower. */
 
     pthread_mutex_t lock; /* An image is written on a thread. */
     struct cluster_state state;

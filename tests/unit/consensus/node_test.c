@@ -341,6 +341,98 @@ static void test_machine_fails(void **state)
     CHECK_U64(node->state.count, 5); /* It was in the log. */
 }
 
+/* A leader without room refuses, leads on, and can hand over. */
+static void test_full_leader(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 3);
+    cluster_start(&cluster, 3);
+    struct proposal proposal;
+    cluster.nodes[0].full = true;
+    CHECK_CODE(consensus_propose(cluster.nodes[0].consensus, &proposal, slice_of("x"), NULL),
+               STATUS_FULL);
+    CHECK(cluster_leader(&cluster) == 0);
+    CHECK_U64(cluster.nodes[0].fatal_count, 0);
+    CHECK_OK(cluster_read(&cluster, 0));
+    CHECK_OK(cluster_transfer(&cluster, 0, 1));
+    CHECK(cluster_wait_leader(&cluster, 0) == 1);
+    CHECK_U64(cluster_propose(&cluster, 1, 20, 64, NULL), 20);
+    cluster_wait_agreed(&cluster); /* As a follower it still had room. */
+}
+
+struct lag {
+    int leader;
+    uint64_t id;
+    uint64_t match_index;
+    uint64_t last_index; /* Of the leader. */
+};
+
+/* The leader hears the lagging node, again and again. */
+static bool is_heard(struct cluster *whole, void *context)
+{
+    struct lag *lag = context;
+    static struct consensus_status status;
+    consensus_status(whole->nodes[lag->leader].consensus, &status);
+    for (size_t i = 0; i < status.member_count; i++) {
+        if (status.members[i].node_id == lag->id) {
+            lag->match_index = status.members[i].match_index;
+            lag->last_index = status.last_index;
+            return status.members[i].heard_ms_ago == 0;
+        }
+    }
+    return false;
+}
+
+/* A follower without room lags, lives, and catches up; meanwhile the others are a quorum. */
+static void test_full_follower(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 3);
+    cluster_start(&cluster, 3);
+    struct cluster_node *node = &cluster.nodes[2];
+    cluster_wait_agreed(&cluster);
+    uint64_t applied = node->state.applied;
+    node->full = node->follower_full = true;
+    struct lag lag = {.leader = 0, .id = node->id};
+    CHECK(cluster_wait(&cluster, is_heard, &lag));
+    uint64_t before = lag.last_index;
+    for (int i = 0; i < 10; i++) {
+        CHECK_U64(cluster_propose(&cluster, 0, 20, 64, NULL), 20);
+        CHECK(cluster_wait(&cluster, is_heard, &lag));
+    }
+    CHECK_U64(node->state.applied, applied);
+    CHECK(lag.match_index <= before && lag.last_index > before);
+    CHECK(node->event.role == CONSENSUS_FOLLOWER && node->event.leader_id == cluster.nodes[0].id);
+    CHECK_U64(node->fatal_count, 0);
+    node->full = node->follower_full = false;
+    cluster_wait_agreed(&cluster);
+    CHECK(node->state.applied > applied);
+}
+
+/* Nobody has room: somebody is elected all the same, nobody fails, and it goes on when there is. */
+static void test_all_full(void **state)
+{
+    (void)state;
+    cluster_make(&cluster, 3);
+    cluster_start(&cluster, 3);
+    CHECK_U64(cluster_propose(&cluster, 0, 10, 64, NULL), 10);
+    for (int i = 0; i < 3; i++) {
+        cluster.nodes[i].full = cluster.nodes[i].follower_full = true;
+    }
+    cluster_isolate(&cluster, 0, true);
+    int leader = cluster_wait_leader(&cluster, 0);
+    struct proposal proposal;
+    CHECK_CODE(consensus_propose(cluster.nodes[leader].consensus, &proposal, slice_of("x"), NULL),
+               STATUS_FULL);
+    cluster_isolate(&cluster, 0, false);
+    for (int i = 0; i < 3; i++) {
+        CHECK_U64(cluster.nodes[i].fatal_count, 0);
+        cluster.nodes[i].full = cluster.nodes[i].follower_full = false;
+    }
+    CHECK_U64(cluster_propose(&cluster, leader, 10, 64, NULL), 10);
+    cluster_wait_agreed(&cluster);
+}
+
 static bool is_follower(struct cluster *unused, void *context)
 {
     (void)unused;
@@ -448,6 +540,9 @@ int main(void)
         cmocka_unit_test_teardown(test_disk_fails, remove_cluster),
         cmocka_unit_test_teardown(test_disk_fails_in_snapshot, remove_cluster),
         cmocka_unit_test_teardown(test_machine_fails, remove_cluster),
+        cmocka_unit_test_teardown(test_full_leader, remove_cluster),
+        cmocka_unit_test_teardown(test_full_follower, remove_cluster),
+        cmocka_unit_test_teardown(test_all_full, remove_cluster),
         cmocka_unit_test_teardown(test_partition, remove_cluster),
         cmocka_unit_test_teardown(test_standby_without_leader, remove_cluster),
         cmocka_unit_test_teardown(test_leader_gone, remove_cluster),

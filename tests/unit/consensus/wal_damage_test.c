@@ -490,6 +490,38 @@ static void test_full(void **state)
     sim_disk_release(&sim);
 }
 
+/* A leader elected on a full disk writes its barrier into the reserve; others find no room there. */
+static void test_full_takes_barrier(void **state)
+{
+    (void)state;
+    static struct sim_disk sim;
+    sim_disk_init(&sim, 1);
+    sim.capacity = 6 * HARNESS_SEGMENT_SIZE + 3 * 65536;
+    struct wal *wal = NULL;
+    CHECK_OK(harness_open(NULL, &sim.disk, &wal));
+    uint64_t next = 1;
+    while (!failed(harness_append_now(wal, next, 1, 1, 1000))) {
+        next++;
+    }
+    uint64_t nothing = 0;
+    for (int i = 0; i < 50; i++) { /* More than the last segment has room for besides. */
+        const struct raft_entry barrier = {
+            .term = 1, .type = RAFT_BARRIER, .buf = {.base = &nothing, .len = sizeof nothing}};
+        struct harness_append append = {.request = {.context = &append}};
+        CHECK_OK(harness_append_entry(wal, &append, &barrier));
+        next++;
+    }
+    CHECK_CODE(harness_append_now(wal, next, 1, 1, 1000), STATUS_FULL);
+    CHECK_OK(wal_failure(wal));
+    harness_close(wal);
+    struct wal_stats stats;
+    CHECK_OK(harness_open(NULL, &sim.disk, &wal));
+    wal_stats(wal, &stats);
+    CHECK_U64(stats.last_index, next - 1);
+    harness_close(wal);
+    sim_disk_release(&sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recycled, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_torture, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_full, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_full_takes_barrier, make_directory, remove_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

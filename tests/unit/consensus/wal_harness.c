@@ -52,6 +52,14 @@ static void on_done(struct wal_request *request, struct status status)
     append->status = status;
 }
 
+struct status harness_append_entry(struct wal *wal, struct harness_append *append,
+                                   const struct raft_entry *entry)
+{
+    struct status status = wal_append(wal, &append->request, entry, 1, on_done);
+    (void)wal_pump(wal);
+    return failed(status) ? status : append->status;
+}
+
 struct status harness_append(struct wal *wal, struct harness_append *append, uint64_t first,
                              uint64_t term, unsigned count, size_t size)
 {

@@ -34,6 +34,9 @@ struct status harness_open(const char *directory, struct disk *disk, struct wal 
 void harness_close(struct wal *wal);
 
 /* Make `count` entries from `first` on and append them; they go with harness_release(). */
+/* Append one entry of the caller's, and wait for it. */
+struct status harness_append_entry(struct wal *wal, struct harness_append *append,
+                                   const struct raft_entry *entry);
 struct status harness_append(struct wal *wal, struct harness_append *append, uint64_t first,
                              uint64_t term, unsigned count, size_t size);
 void harness_release(struct harness_append *append);
