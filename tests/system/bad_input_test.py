@@ -16,7 +16,7 @@ import struct
 import subprocess
 
 from muster_cluster import Cluster, World
-from muster_ledger import Ledger, check_replicas, wait_delivered
+from muster_ledger import Ledger, check_replicas, wait_delivered, wait_quiet
 from muster_rpc import INVALID, UNAUTHORIZED, Lost, RpcClient, RpcError, Unpacker, pack
 from muster_wait import check, check_equal
 
@@ -316,7 +316,7 @@ def main():
         ledger.feed(200, seed).join()
         wait_delivered(cluster)
         check_replicas(cluster)
-        before = [node.call("node.digest") for node in cluster.nodes]
+        before = wait_quiet(cluster)
         term = cluster.leader().status()["term"]
         for door in DOORS + DOORS_WITH_TRACES:
             told = door(cluster, rng)

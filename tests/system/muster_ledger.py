@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 import hashlib
 import random
 import threading
+import time
 
 from muster_cluster import PASSING
 from muster_rpc import BUSY, INVALID, PROMISES_NOTHING, Lost, RpcClient, RpcError
@@ -183,6 +184,22 @@ def wait_delivered(cluster, deadline_s=120):
         export = balance_of(cluster.export())
         return export if export["pending"] == 0 else None
     return wait_for("everything is exported", empty, deadline_s)
+
+
+QUIET_S = 12  # Two checkpoints follow the last change, at most five seconds apart: then nothing is written any more.
+
+
+def wait_quiet(cluster, deadline_s=60):
+    """Until no replica's state has moved for so long that it will not by itself."""
+    seen = {"digests": None, "since": time.monotonic()}
+
+    def quiet():
+        cluster.check_alive()
+        digests = [node.call("node.digest") for node in cluster.running()]
+        if digests != seen["digests"]:
+            seen.update(digests=digests, since=time.monotonic())
+        return digests if time.monotonic() - seen["since"] > QUIET_S else None
+    return wait_for("the replicas are quiet", quiet, deadline_s, PASSING)
 
 
 def check_deep(cluster, deadline_s=60):
