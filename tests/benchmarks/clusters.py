@@ -7,6 +7,7 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -32,10 +33,19 @@ def wait_for(what, condition, deadline_s=WAIT_S):
         time.sleep(0.02)
 
 
+PORTS = range(15000, 32000)  # Below the kernel's own choices: a node that starts again finds its port free.
+
+
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
+    sockets = []
+    while len(sockets) < count:
+        one = socket.socket()
+        try:
+            one.bind(("127.0.0.1", random.choice(PORTS)))
+        except OSError:
+            one.close()
+            continue
+        sockets.append(one)
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
@@ -136,20 +146,45 @@ class Muster(Cluster):
     def __init__(self, build, directory, extra=()):
         super().__init__(directory)
         self.build = pathlib.Path(build)
-        ports = free_ports(6)
+        self.extra = list(extra)
+        self.ports = set()
         self.rpc = {}
-        for i, name in enumerate("abc"):
-            folder = self.directory / name
-            folder.mkdir(parents=True)
-            self.rpc[name] = f"127.0.0.1:{ports[2 * i]}"
-            lines = [f'name = "{name}"', f'serial = "BENCH-{name}"',
-                     f'data_directory = "{folder}/data"', f'socket = "{folder}/rpc.sock"',
-                     f'rpc_listen = "{self.rpc[name]}"',
-                     f'peer_listen = "127.0.0.1:{ports[2 * i + 1]}"', *extra]
-            config = self.directory / f"{name}.conf"
-            config.write_text("\n".join(lines) + "\n")
-            self.nodes.append(Node(name, folder / "data",
-                                   [str(self.build / "server/musterd"), "--config", str(config)]))
+        for name in "abc":
+            self._add(name)
+
+    def _add(self, name):
+        ports = free_ports(2)
+        while self.ports.intersection(ports):  # Of a node that has not started yet.
+            ports = free_ports(2)
+        self.ports.update(ports)
+        folder = self.directory / name
+        folder.mkdir(parents=True)
+        self.rpc[name] = f"127.0.0.1:{ports[0]}"
+        lines = [f'name = "{name}"', f'serial = "BENCH-{name}"',
+                 f'data_directory = "{folder}/data"', f'socket = "{folder}/rpc.sock"',
+                 f'rpc_listen = "{self.rpc[name]}"',
+                 f'peer_listen = "127.0.0.1:{ports[1]}"', *self.extra]
+        config = self.directory / f"{name}.conf"
+        config.write_text("\n".join(lines) + "\n")
+        self.nodes.append(Node(name, folder / "data",
+                               [str(self.build / "server/musterd"), "--config", str(config)]))
+
+    def grow(self):
+        """One more member, which stands by."""
+        name = chr(ord("a") + len(self.nodes))
+        self._add(name)
+        self._start(self.nodes[-1])
+        self.leader(name)
+        self._join(name)
+
+    def _start(self, node):
+        node.start()
+        wait_for(f"{node.name} answers", lambda: self.cli(node.name, "version", check=False))
+
+    def _join(self, name):
+        token_file = self.directory / "join-token"
+        token_file.write_text(self.ask("a", "cluster", "token", "create")["token"])
+        self.cli(name, "cluster", "join", "--yes", "--token-file", str(token_file))
 
     def socket(self, name):
         return str(self.directory / name / "rpc.sock")
@@ -176,14 +211,11 @@ class Muster(Cluster):
 
     def start(self):
         for node in self.nodes:
-            node.start()
-            wait_for(f"{node.name} answers", lambda n=node: self.cli(n.name, "version", check=False))
+            self._start(node)
         self.leader("a")
         self.cli("a", "cluster", "init", "bench")
-        token_file = self.directory / "join-token"
         for name in "bc":
-            token_file.write_text(self.ask("a", "cluster", "token", "create")["token"])
-            self.cli(name, "cluster", "join", "--yes", "--token-file", str(token_file))
+            self._join(name)
         wait_for("three voters", lambda: self.voters() == 3)  # There are never two.
         return self
 

@@ -56,7 +56,7 @@ def one_kill(sides, side, number, arguments):
     cluster = sides.muster if side == "muster" else sides.etcd
     leader = cluster.leader()
     node = cluster.node(leader)
-    argv = [*survivors(sides, side, leader), f"--every-us={arguments.every_us}",
+    argv = [*survivors(sides, side, leader), f"--every-us={arguments.every_us or 2000}",
             f"--seconds={PROBE_S}", f"--run={number}"]
     with subprocess.Popen([str(word) for word in argv], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as probe:
