@@ -112,6 +112,7 @@ enum {
     KEY_NODES = 'n',
     KEY_GUARD = 'g',
     KEY_MEMBERS = 'm',
+    KEY_ROLES = 'o',
     KEY_TRACE = 't',
     KEY_STOP = 'x',
     KEY_STEPS = 'l',
@@ -129,6 +130,7 @@ static const struct argp_option option_rows[] = {
     {"guard", KEY_GUARD, "off|all|-RULE", 0, "without the guard, or without one rule; repeatable",
      0},
     {"members", KEY_MEMBERS, NULL, 0, "change the membership as well", 0},
+    {"roles", KEY_ROLES, NULL, 0, "change it as the membership worker decides", 0},
     {"quiet", KEY_QUIET, NULL, 0, "few proposals: leaders without an entry of their own term", 0},
     {"machine", KEY_MACHINE, "store|digest", 0,
      "what the entries are applied to (default store; digest is fast)", 0},
@@ -158,6 +160,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_NODES: good = parse_unsigned(text, 1, SIM_NODES_MAX, &soak->sim.node_count); break;
     case KEY_GUARD: good = parse_guard(text, &soak->sim); break;
     case KEY_MEMBERS: soak->sim.members = true; break;
+    case KEY_ROLES: soak->sim.members = soak->sim.roles = true; break;
     case KEY_QUIET: soak->sim.quiet = true; break;
     case KEY_MUTANT: good = parse_mutant(text, &soak->sim.mutant); break;
     case KEY_WHOLE: soak->sim.whole = true; break;

@@ -28,6 +28,7 @@
 
 #include "guard.h"
 #include "sim_disk.h"
+#include "store/command.h"
 
 #define SIM_NODES_MAX 50U
 #define SIM_VOTERS_MAX 7U /* At the start. */
@@ -94,6 +95,7 @@ struct sim_options {
     unsigned guard_disabled; /* Bits of enum guard_rule. */
     bool guarded;            /* False: libraft on the bare io, no guard at all. */
     bool members;            /* Change roles and remove and add nodes, too. */
+    bool roles;              /* The membership worker decides which. */
     bool quiet;              /* Few proposals. */
     bool whole;              /* The workers, too, and a cloud. */
     bool trace;
@@ -242,6 +244,12 @@ struct temper { /* What kind of weather this seed has. */
     bool hunts_leader; /* Faults prefer the leader. */
 };
 
+/* What the state would say of the members; sim_roles.c. */
+struct roles {
+    struct member members[SIM_NODES_MAX]; /* By number of the node. */
+    uint64_t voters;                      /* Wanted. */
+};
+
 struct world {
     struct sim_options options;
     struct temper temper;
@@ -260,6 +268,7 @@ struct world {
     size_t stalled_capacity;
     struct sim_node nodes[SIM_NODES_MAX];
     struct whole *whole; /* NULL without --whole. */
+    struct roles roles;
     bool cut[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t delivered_ms[SIM_NODES_MAX][SIM_NODES_MAX];
 
@@ -317,6 +326,12 @@ uint64_t trouble_wall_ms(const struct sim_node *node); /* Milliseconds, never 0.
 /* sim_rot.c */
 void rot_strike(struct sim_node *node); /* That is stopped; if this seed's weather has it. */
 bool rot_mend(struct world *world);     /* The next step of a replacement; true if none is due. */
+
+/* sim_roles.c */
+void roles_open(struct world *world);
+void roles_act(struct world *world);
+bool roles_step(struct world *world); /* What a leader decides; true if that is nothing. */
+void roles_check_end(struct world *world);
 
 /* sim_mutant.c */
 const char *mutant_name(enum mutant mutant);

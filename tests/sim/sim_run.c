@@ -241,7 +241,7 @@ static void draw_act(struct world *world)
     }
     if (drawn <= world->temper.crash_weight) {
         act_crash(world);
-    } else {
+    } else if (!world->options.roles) {
         act_change(world);
     }
 }
@@ -249,6 +249,9 @@ static void draw_act(struct world *world)
 static void act(struct world *world)
 {
     draw_act(world);
+    if (world->options.roles) {
+        roles_act(world);
+    }
     if (world_chance(world, 30)) {
         (void)rot_mend(world);
     }
@@ -328,7 +331,7 @@ static bool is_served(const struct world *world, const struct sim_node *node)
 static bool is_settled(struct world *world)
 {
     raft_index highest = 0;
-    if (!rot_mend(world)) {
+    if (!rot_mend(world) || (world->options.roles && !roles_step(world))) {
         return false;
     }
     for (unsigned i = 0; i < world->options.node_count; i++) {
@@ -429,6 +432,7 @@ static void begin(struct world *world, const struct sim_options *options, uint64
         trouble_open(node, seed);
     }
     mutant_open(world);
+    roles_open(world);
     for (unsigned i = 0; i < options->node_count; i++) {
         node_start(&world->nodes[i]);
     }
@@ -444,6 +448,9 @@ static void check_all(struct world *world)
     }
     if (world->verdict == VERDICT_GOOD && !world->options.members) {
         check_end(world);
+    }
+    if (world->verdict == VERDICT_GOOD && world->options.roles) {
+        roles_check_end(world);
     }
     if (world->verdict == VERDICT_GOOD) {
         machine_check_end(world);
