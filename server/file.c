@@ -112,6 +112,13 @@ struct status file_write(const char *path, struct slice bytes)
     return file_sync_folder(dirname(folder));
 }
 
+bool file_is_there(const char *folder, const char *name)
+{
+    char path[FILE_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%.500s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
 struct status file_make_folder(const char *path)
 {
     int error = fault_fires(FAULT_FILE_MAKE_FOLDER) ? (errno = ENOSPC, -1) : mkdir(path, 0700);

@@ -16,6 +16,9 @@ MUST_USE struct status file_read(const char *path, size_t size_max, struct buffe
  * or a crash the old file is there, whole. */
 MUST_USE struct status file_write(const char *path, struct slice bytes);
 
+/* Whether a folder has a file or folder of this name. */
+bool file_is_there(const char *folder, const char *name);
+
 /* Make a folder, mode 0700, if it is not there. Its parent must be. */
 MUST_USE struct status file_make_folder(const char *path);
 

@@ -67,14 +67,6 @@ static const struct codec_field identity_fields[] = {
 };
 static const struct codec identity_codec = CODEC(struct identity_file, "identity", identity_fields);
 
-/* A folder that a node lives in already. */
-static bool in_use(const char *data_directory)
-{
-    char path[IDENTITY_PATH_SIZE];
-    (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
-    return access(path, F_OK) == 0;
-}
-
 static struct status read_root_secret(const char *data_directory, const char *configured,
                                       struct secret *out)
 {
@@ -84,7 +76,7 @@ static struct status read_root_secret(const char *data_directory, const char *co
                    own ? "/root.secret" : "");
     struct buffer bytes = {0};
     struct status status = file_read(path, 4096, &bytes);
-    if (status.code == STATUS_NOT_FOUND && own && in_use(data_directory)) {
+    if (status.code == STATUS_NOT_FOUND && own && file_is_there(data_directory, "CURRENT")) {
         return fail(STATUS_INVALID, "%s is gone, and it seals this node's keys: give it back",
                     path);
     }
@@ -392,15 +384,18 @@ struct status identity_switch(const char *data_directory, const char *lineage)
     return file_write(path, slice_of(lineage));
 }
 
+/* A standalone life that was begun: one that was staged only, and then a crash came, has no log. */
 static bool is_standalone(const char *data_directory, const char *lineage)
 {
     char path[IDENTITY_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%.400s/%.31s", data_directory, lineage);
+    bool lived_in = file_is_there(path, "log");
     struct buffer bytes = {0};
     struct arena arena = {0};
     struct identity_file file;
     (void)snprintf(path, sizeof path, "%.400s/%.31s/identity", data_directory, lineage);
     bool standalone =
-        !failed(sealed_file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes)) &&
+        lived_in && !failed(sealed_file_read(path, IDENTITY_FILE_SIZE_MAX, &bytes)) &&
         !failed(codec_decode(&identity_codec, CODEC_TAGS, buffer_slice(&bytes), &arena, &file)) &&
         file.bootstrap;
     arena_release(&arena);
@@ -419,6 +414,7 @@ struct status identity_sweep(const char *data_directory, const struct identity *
          entry = readdir(folder)) {
         if (!is_lineage(slice_of(entry->d_name)) || strcmp(entry->d_name, current->lineage) == 0 ||
             strcmp(entry->d_name, current->aside) == 0 ||
+            strcmp(entry->d_name, current->previous) == 0 ||
             (strcmp(entry->d_name, current->left) != 0 &&
              is_standalone(data_directory, entry->d_name))) {
             continue;

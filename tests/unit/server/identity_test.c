@@ -151,6 +151,23 @@ static void test_switch_and_sweep(void **state)
     CHECK(exists(folder, joined.lineage));
     CHECK(exists(folder, own.lineage)); /* Standalone: it may hold records. */
     CHECK(!exists(folder, abandoned.lineage));
+
+    check_row("a fresh standalone life, staged when a crash came, is none");
+    struct identity fresh = {0};
+    struct identity older = {0};
+    char log[IDENTITY_PATH_SIZE + 8];
+    CHECK_OK(identity_make_standalone((struct slice){0}, "mx1", NOW_MS, &fresh));
+    CHECK_OK(identity_make_standalone((struct slice){0}, "mx1", NOW_MS, &older));
+    CHECK_OK(identity_stage(folder, "", &fresh));
+    CHECK_OK(identity_stage(folder, "", &older));
+    (void)snprintf(log, sizeof log, "%s/log", older.path);
+    CHECK(mkdir(log, 0700) == 0);
+    CHECK_OK(identity_sweep(folder, &found));
+    CHECK(!exists(folder, fresh.lineage));
+    CHECK(exists(folder, older.lineage)); /* It was lived in. */
+    CHECK(exists(folder, own.lineage));
+    identity_release(&fresh);
+    identity_release(&older);
     identity_release(&own);
     identity_release(&joined);
     identity_release(&abandoned);
