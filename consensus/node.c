@@ -20,7 +20,7 @@
 #define SNAPSHOT_AFTER_SIZE ((size_t)64 << 20U)
 #define SNAPSHOT_TRAILING_COUNT 4096U
 #define PENDING_SIZE_MAX ((size_t)64 << 20U)
-#define INSTALL_TIMEOUT_MS 10000U /* Until an image is offered again, to one that restarted. */
+#define INSTALL_TIMEOUTS 10U /* Election time-outs until one that restarted is offered an image. */
 /* Catching up before a promotion: rounds, and the longest of one. */
 #define CATCH_UP_ROUNDS 10U
 #define CATCH_UP_ROUND_MS 30000U
@@ -424,7 +424,7 @@ static struct status start_raft(struct consensus *node)
     raft->data = node;
     raft_set_election_timeout(raft, node->options.election_timeout_ms);
     raft_set_heartbeat_timeout(raft, node->options.heartbeat_ms);
-    raft_set_install_snapshot_timeout(raft, INSTALL_TIMEOUT_MS);
+    raft_set_install_snapshot_timeout(raft, INSTALL_TIMEOUTS * node->options.election_timeout_ms);
     raft_set_max_catch_up_rounds(raft, CATCH_UP_ROUNDS);
     raft_set_max_catch_up_round_duration(raft, CATCH_UP_ROUND_MS);
     raft_set_pre_vote(raft, true);
