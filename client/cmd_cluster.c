@@ -12,6 +12,7 @@
 
 #define JOIN_PATIENCE_MS 120000U /* A node that restarts its consensus and catches up. */
 #define JOIN_LOOK_MS 1000U
+#define JOIN_STANDALONE_LOOKS 5U /* So long it may be on its way to another standing. */
 #define TOKEN_TTL_DEFAULT_S 3600U
 
 int cmd_cluster_init(struct cli *cli)
@@ -140,9 +141,15 @@ static int show_joined(struct cli *cli, const struct rpc_joined *joined)
     return exit_code;
 }
 
+/* What was seen of a node after its answer to the join was lost. */
+struct join_watch {
+    bool joining_seen;         /* It was admitted: if it is standalone now, that was undone. */
+    unsigned standalone_looks; /* In a row. */
+};
+
 /* Whether what the node says of itself decides the matter; `*exit_code` then. */
-static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status, bool *joining_seen,
-                       int *exit_code)
+static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status,
+                       struct join_watch *watch, int *exit_code)
 {
     struct rpc_joined joined = {.cluster = status->name};
     if (slice_equal(status->standing, slice_of("member"))) {
@@ -150,22 +157,31 @@ static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status,
         return true;
     }
     if (slice_equal(status->standing, slice_of("joining"))) {
-        *joining_seen = true;
+        watch->joining_seen = true;
+        watch->standalone_looks = 0;
         return false;
     }
-    if (*joining_seen) {
+    if (watch->joining_seen) {
         *exit_code = cli_explain_status(
             cli, fail(STATUS_REFUSED, "the join did not finish and was undone; the log of musterd "
                                       "says why"));
+        return true;
     }
-    return *joining_seen;
+    if (++watch->standalone_looks < JOIN_STANDALONE_LOOKS) {
+        return false;
+    }
+    *exit_code = cli_explain_status(
+        cli, fail(STATUS_REFUSED, "the node went away before it had joined, and is standalone; the "
+                                  "token may be used up"));
+    return true;
 }
 
 /* The daemon starts again as a member of the cluster, or went away before it could say so: look
- * what became of it. `joining_seen`: it was admitted, so if it is standalone the join was undone. */
+ * what became of it. */
 static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64_t deadline_ms,
                            bool joining_seen)
 {
+    struct join_watch watch = {.joining_seen = joining_seen};
     cli->stale = true; /* What this node is, it knows by itself. */
     while (clock_monotonic_ms() < deadline_ms) {
         struct rpc_cluster_status status = {0};
@@ -174,7 +190,7 @@ static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64
         int exit_code = 0;
         if (failed(cli_try(cli, RPC_CLUSTER_STATUS, &empty, &status, &error))) {
             cmd_progress(last, "Waiting for the node to come back ...");
-        } else if (judge_join(cli, &status, &joining_seen, &exit_code)) {
+        } else if (judge_join(cli, &status, &watch, &exit_code)) {
             cmd_progress_end(last);
             return exit_code;
         } else {
