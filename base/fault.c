@@ -161,6 +161,12 @@ int fault_reset(void)
     return atomic_exchange(&fired, 0);
 }
 
+void fault_leave(void)
+{
+    rows = own_rows;
+    (void)fault_reset();
+}
+
 const char *fault_name(enum fault_point point)
 {
     return points[point].name;

@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 /* How long a child may take: beyond what a slow disk needs to read the file, so that only one that
  * runs in circles in damaged pages is ended. */
 #define VERIFY_MS_MIN 60000U
@@ -41,21 +43,33 @@ static void write_all(int fd, const void *bytes, size_t size)
     }
 }
 
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+
+static bool is_crash(int number)
+{
+    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++) {
+        if (crashes[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Crashes are expected of it: they are the kernel's word to the parent, and nobody else's. */
 _Noreturn static void be_child(const struct store_options *options, int fd)
 {
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
     for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++) {
         (void)signal(crashes[i], SIG_DFL);
     }
+    fault_leave();
     struct verdict verdict = {0};
     verdict.status = verify_here(options, &verdict.report);
     write_all(fd, &verdict, sizeof verdict);
     _exit(0);
 }
 
-/* False when it closed the pipe, or time ran out, before the whole verdict came. */
-static bool read_verdict(int fd, uint64_t limit_ms, struct verdict *out)
+/* False when it closed the pipe, or time ran out (`*late`), before the whole verdict came. */
+static bool read_verdict(int fd, uint64_t limit_ms, struct verdict *out, bool *late)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     char *at = (char *)out;
@@ -66,6 +80,7 @@ static bool read_verdict(int fd, uint64_t limit_ms, struct verdict *out)
         if (rv < 0 && errno == EINTR) {
             continue;
         }
+        *late = rv == 0;
         ssize_t count = rv <= 0 ? 0 : read(fd, at + size, sizeof *out - size);
         if (count <= 0) {
             return false;
@@ -79,8 +94,9 @@ static struct status judge(pid_t child, int fd, uint64_t limit_ms, struct store_
 {
     struct verdict verdict;
     int how = 0;
-    bool spoke = read_verdict(fd, limit_ms, &verdict);
-    if (!spoke) {
+    bool late = false;
+    bool spoke = read_verdict(fd, limit_ms, &verdict, &late);
+    if (late) {
         (void)kill(child, SIGKILL);
     }
     while (waitpid(child, &how, 0) < 0 && errno == EINTR) {
@@ -90,8 +106,13 @@ static struct status judge(pid_t child, int fd, uint64_t limit_ms, struct store_
         *out = verdict.report;
         return verdict.status;
     }
-    if (WIFSIGNALED(how) && WTERMSIG(how) != SIGKILL) {
+    if (WIFSIGNALED(how) && is_crash(WTERMSIG(how))) {
         return fail(STATUS_CORRUPT, "its pages are damaged: reading them ends with signal %d",
+                    WTERMSIG(how));
+    }
+    if (WIFSIGNALED(how) && !late) {
+        /* Somebody else's doing, the kernel's when memory is short: it tells nothing of the data. */
+        return fail(STATUS_NO_MEMORY, "the process that read it was ended by signal %d",
                     WTERMSIG(how));
     }
     return fail(STATUS_CORRUPT, "its pages are damaged: reading them comes to no end");

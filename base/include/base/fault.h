@@ -152,6 +152,9 @@ int fault_reset(void);
 
 const char *fault_name(enum fault_point point);
 
+/* In a child process: from now on the points here are its own, none armed, none counted. */
+void fault_leave(void);
+
 /* Read the environment; once, before other threads start. INVALID: a name, a number or an action
  * that there is not, or `fail` for a step. */
 MUST_USE struct status fault_open(void);
@@ -161,6 +164,7 @@ MUST_USE struct status fault_open(void);
 #define fault_fires(point) ((void)(point), false)
 #define fault_step(point) ((void)(point))
 #define fault_open() (OK)
+#define fault_leave() ((void)0)
 
 static inline void fault_arm(enum fault_point point, int after, int times)
 {

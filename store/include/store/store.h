@@ -117,7 +117,8 @@ struct store_report {
  * STATUS_CORRUPT says what was found first. STATUS_NOT_FOUND if there is no data file.
  *
  * LMDB trusts its pages, and a damaged one may crash it: so this reads in a child process, and
- * a child that dies or does not come to an end is STATUS_CORRUPT, too.
+ * a child that crashes or does not come to an end is STATUS_CORRUPT, too. One that was killed by
+ * somebody else, such as the kernel for want of memory, says nothing: STATUS_NO_MEMORY.
  */
 MUST_USE struct status store_verify(const struct store_options *options, struct store_report *out);
 
