@@ -74,10 +74,10 @@ class World:
         kept.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         return kept
 
-    def spawn(self, argv, log_path, **options):
+    def spawn(self, argv, log_path, environment=None, **options):
         with open(log_path, "ab") as log:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       env=self.environment(), **options)
+                                       env={**self.environment(), **(environment or {})}, **options)
         self.processes.append(process)
         return process
 
@@ -193,6 +193,7 @@ class Node:
         }
         self.binary = world.program("musterd")
         self.process = None
+        self.environment = {}  # More of it, for a test build's fault points.
         self.must_live = False  # Its end would be a surprise.
         world.nodes.append(self)
 
@@ -204,7 +205,7 @@ class Node:
     def spawn(self):
         self.write_config()
         argv = [*self.prefix, self.binary, "--config", self.config]
-        self.process = self.world.spawn(argv, self.log)
+        self.process = self.world.spawn(argv, self.log, self.environment)
         self.must_live = True
 
     def start(self):
@@ -278,10 +279,10 @@ class Cluster:
     CLIENT_ID = "client-7d1f3a"
     PASSWORD = "a password of the client, 81c0"
 
-    def __init__(self, world, count=3, cloud=None, **settings):
+    def __init__(self, world, count=3, cloud=None, kind=Node, **settings):
         self.world = world
         self.cloud = cloud or Cloud(world)
-        self.nodes = [Node(world, chr(ord("a") + i), self.cloud, **settings) for i in range(count)]
+        self.nodes = [kind(world, chr(ord("a") + i), self.cloud, **settings) for i in range(count)]
 
     def start(self):
         for node in self.nodes:
