@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <string.h>
+#include <signal.h>
 
 #include "base/fault.h"
 #include "cluster.h"
@@ -111,6 +111,7 @@ static int remove_cluster(void **state)
 
 int main(void)
 {
+    (void)signal(SIGPIPE, SIG_IGN); /* As musterd does. */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_failures, remove_cluster),
     };
