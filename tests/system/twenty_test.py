@@ -166,7 +166,8 @@ class Twenty:
     # ---- Joining ----
 
     def new_nodes(self, count):
-        nodes = [Node(self.world, next(self.names), self.cluster.cloud, **SETTINGS) for _ in range(count)]
+        names = [next(self.names) for _ in range(count)]
+        nodes = [Node(self.world, name, self.cluster.cloud, serial=f"SERIAL-{name}", **SETTINGS) for name in names]
         for node in nodes:
             node.spawn()
         for node in nodes:
@@ -329,7 +330,7 @@ class Twenty:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=int(os.environ.get("MUSTER_ROUNDS", "1")))
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("MUSTER_SEED", "1")))
     options = parser.parse_args()
     begun = time.monotonic()
