@@ -15,6 +15,7 @@
 #include "raft_view.h"
 
 #define REFILL_MS 1000U
+#define PING_MS_MAX 1000U
 #define DEFER_TIMEOUTS 4U /* Election time-outs of silence before a node without room stands. */
 
 #define LEADER_SILENT_TIMEOUTS 3U /* Election time-outs until it is none any more. */
@@ -377,6 +378,14 @@ static void on_gone(void *context, uint64_t node_id)
     }
 }
 
+/* Silence is known as soon as it counts. But a connection that carries nothing for seconds is taken
+ * for dead, so long time-outs must not make the pings rare. */
+static unsigned ping_ms(const struct consensus *node)
+{
+    unsigned half_ms = node->options.election_timeout_ms / 2;
+    return half_ms < PING_MS_MAX ? half_ms : PING_MS_MAX;
+}
+
 struct status node_io_open_peers(struct consensus *node, const struct consensus_options *options)
 {
     struct peers_options peers = {
@@ -396,8 +405,7 @@ struct status node_io_open_peers(struct consensus *node, const struct consensus_
         .on_image = catch_up_on_image,
         .image_rate_max = options->catch_up_rate_max,
         .address = options->address,
-        .ping_ms =
-            node->options.election_timeout_ms / 2, /* Silence is known as soon as it counts. */
+        .ping_ms = ping_ms(node),
     };
     struct status status = catch_up_open(node);
     if (!failed(status)) {
