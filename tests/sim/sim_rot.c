@@ -68,6 +68,13 @@ static bool is_same(const struct held *before, const struct held *after)
            after->sum == before->sum && same_snapshot;
 }
 
+static void say_held(struct world *world, const char *word, const struct held *held)
+{
+    world_say(world, "%s term %llu vote %llu from %llu %llu entries (%08x) snapshot %llu%s", word,
+              held->term, held->vote, held->start, (unsigned long long)held->count, held->sum,
+              held->snapshot, held->snapshot_damaged ? ", damaged" : "");
+}
+
 static bool is_any_rotten(const struct world *world)
 {
     for (unsigned i = 0; i < world->options.node_count; i++) {
@@ -95,6 +102,8 @@ void rot_strike(struct sim_node *node)
         world_say(world, "a bit of node %u rots: %s", node->number, status.message);
         node->replacing = REPLACING_REMOVAL;
     } else if (!is_same(&before, &after)) {
+        say_held(world, "held", &before);
+        say_held(world, "holds", &after);
         check_fail(world, VERDICT_DIVERGED,
                    "node %u: a rotten bit changes what the log holds, unnoticed", node->number);
     }
