@@ -239,8 +239,9 @@ static void ping(struct peer_out *out, uint64_t now_ms)
 
 void peer_out_tick(struct peer_out *out, uint64_t now_ms)
 {
-    if (out->state == OUT_IDLE && out->probes > 0) {
-        (void)failed(attempt(out, NULL)); /* Tried again at the next tick. */
+    if (out->state == OUT_IDLE && out->probes > 0 && now_ms >= out->retry_at_ms) {
+        (void)failed(attempt(out, NULL));
+        out->probes -= out->state == OUT_IDLE; /* It could not even begin: not for ever. */
     }
     if (out->state != OUT_GREETING && out->state != OUT_OPEN) {
         return; /* While CONNECTING the stream's own deadline holds. */
