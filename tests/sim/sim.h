@@ -87,6 +87,7 @@ enum mutant {
     MUTANT_ROOM,      /* A follower does not ask the log for room. */
     MUTANT_INDEX,     /* What the store has already is applied again. */
     MUTANT_COMMIT,    /* A proposal is acknowledged before it is committed. */
+    MUTANT_CLOSE,     /* An orderly stop does not mark the log's end. */
     MUTANT_COUNT,
 };
 

@@ -230,9 +230,14 @@ void node_stop(struct sim_node *node)
 {
     world_say(node->world, "stop %u", node->number);
     node->world->troubles[TROUBLE_STOP]++;
+    /* The last thing that a stop writes is the mark by which the log knows all that stands before;
+     * a log that takes no more, and one whose mark meets an error of the disk, ends without. */
+    bool takes_mark = !failed(wal_failure(node->wal));
+    unsigned errors = node->disk.errors;
     raft_close(node->raft, raft_on_closed); /* The rest of it waits for sends, and is let go. */
     end_life(node);
-    if (node->disk.error_after < 0 && !node->disk.dead) {
+    bool is_marked = takes_mark && node->disk.errors == errors;
+    if (is_marked && node->disk.error_after < 0 && !node->disk.dead) {
         rot_strike(node);
     }
 }

@@ -213,6 +213,81 @@ static void test_flipped_bits(void **state)
     }
 }
 
+/* The segment of a disk that has one. */
+static struct sim_file *segment_of(struct sim_disk *sim)
+{
+    size_t at = 0;
+    while (sim->live[at].file < 0 || strstr(sim->live[at].name, ".wal") == NULL) {
+        at++;
+        CHECK(at < SIM_DISK_FILES_MAX);
+    }
+    return &sim->files[sim->live[at].file];
+}
+
+/* How many entries the log on a copy of this disk holds with one bit of this byte changed; 0 if it
+ * refuses. */
+static uint64_t count_flipped(const struct sim_disk *sim, size_t at)
+{
+    static struct sim_disk copy;
+    struct wal *wal = NULL;
+    struct wal_stats stats = {0};
+    sim_disk_copy(sim, &copy);
+    segment_of(&copy)->live[at] ^= (uint8_t)(1U << at % 8);
+    struct status status = harness_open(NULL, &copy.disk, &wal);
+    if (failed(status)) {
+        CHECK_CODE(status, STATUS_CORRUPT);
+    } else {
+        wal_stats(wal, &stats);
+        harness_close(wal);
+    }
+    sim_disk_release(&copy);
+    return stats.last_index;
+}
+
+/* The last write of a log that was closed in order is many entries, whose records vouch for nothing
+ * but what was before that write. The mark behind them does: without it, as after kill -9, damage to
+ * them looks like a torn write, and is cut. */
+static void test_flipped_last_write(void **state)
+{
+    (void)state;
+    static struct sim_disk closed;
+    static struct sim_disk killed;
+    struct wal *wal = NULL;
+    sim_disk_init(&closed, 1);
+    CHECK_OK(harness_open(NULL, &closed.disk, &wal));
+    CHECK_OK(harness_append_now(wal, 1, 1, 1, 24));
+    size_t write_at = segment_end(segment_of(&closed)->live, HARNESS_SEGMENT_SIZE);
+    CHECK_OK(harness_append_now(wal, 2, 1, 20, 24));
+    sim_disk_copy(&closed, &killed);
+    harness_close(wal);
+    size_t end = segment_end(segment_of(&killed)->live, HARNESS_SEGMENT_SIZE);
+    CHECK_U64(segment_end(segment_of(&closed)->live, HARNESS_SEGMENT_SIZE), end + WAL_RECORD_SIZE);
+    for (size_t at = 0; at < end + WAL_RECORD_SIZE; at++) {
+        CHECK_U64(count_flipped(&closed, at), at < end ? 0 : 21);
+        uint64_t left = count_flipped(&killed, at);
+        CHECK(at < write_at ? left == 0 : at < end ? left > 0 && left < 21 : left == 21);
+    }
+    sim_disk_release(&killed);
+    sim_disk_release(&closed);
+}
+
+/* A disk that refuses the mark takes nothing else away. */
+static void test_close_fails(void **state)
+{
+    (void)state;
+    static const enum fault_point points[] = {FAULT_WAL_WRITE, FAULT_WAL_SYNC};
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        struct wal *wal = open_log();
+        CHECK_OK(harness_append_now(wal, 1 + 5 * i, 1, 5, 200));
+        fault_arm(points[i], 0, 1);
+        harness_close(wal);
+        CHECK(fault_reset() == 1);
+        wal = open_log();
+        harness_expect(wal, 0, 0, 1, 5 + 5 * i);
+        harness_close(wal);
+    }
+}
+
 static void test_truncated_files(void **state)
 {
     (void)state;
@@ -528,6 +603,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_golden, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_other_version, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_flipped_bits, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_flipped_last_write, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_close_fails, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_truncated_files, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_damaged_snapshot, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_torn_tail, make_directory, remove_directory),
