@@ -63,7 +63,8 @@ static void on_fatal(void *context, const char *action, int code)
     world_say(node->world, "node %u cannot %s: %s", node->number, action, raft_strerror(code));
     /* A follower asks for room before; a leader's barrier comes as it must. */
     bool asked = strcmp(action, "write entries") == 0 && node->raft->state == RAFT_FOLLOWER;
-    bool may = code == RAFT_IOERR || (code == RAFT_NOSPACE && node->disk.full_count > 0 && !asked);
+    bool may = code == RAFT_IOERR || node->disk.dead ||
+               (code == RAFT_NOSPACE && node->disk.full_count > 0 && !asked);
     if (!may) {
         check_fail(node->world, VERDICT_CRASHED, "node %u cannot %s", node->number, action);
     }
