@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fault.h"
+#include "base/alloc.h"
 #include "base/secret.h"
 
 #define CHUNK_SIZE_MIN 4096
@@ -27,8 +27,7 @@ static struct arena_chunk *chunk_with_room(struct arena *arena, size_t size)
         return arena->newest;
     }
     size_t chunk_size = size > CHUNK_SIZE_MIN ? size : CHUNK_SIZE_MIN;
-    struct arena_chunk *chunk =
-        fault_fires(FAULT_ALLOC) ? NULL : malloc(sizeof *chunk + chunk_size);
+    struct arena_chunk *chunk = alloc_bytes(sizeof *chunk + chunk_size);
     if (chunk == NULL) {
         return NULL;
     }

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "socket_address.h"
 
 #define BACKLOG 1024 /* Connections not yet accepted: what comes while the loop is busy. */
@@ -43,7 +44,7 @@ static void on_connection(uv_stream_t *socket, int error)
 
 static struct listener *create(listener_on_connection announce, void *context)
 {
-    struct listener *listener = calloc(1, sizeof *listener);
+    struct listener *listener = alloc_zeroed(1, sizeof *listener);
     if (listener != NULL) {
         listener->on_connection = announce;
         listener->context = context;
@@ -196,7 +197,7 @@ static void on_refused(uv_handle_t *handle)
 
 void listener_refuse(struct listener *listener)
 {
-    union stream_socket *socket = calloc(1, sizeof *socket);
+    union stream_socket *socket = alloc_zeroed(1, sizeof *socket);
     uv_loop_t *loop = listener->socket.handle.loop;
     if (socket == NULL) {
         return; /* libuv keeps the connection waiting and announces nothing until it is taken. */

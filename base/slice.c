@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fault.h"
+#include "base/alloc.h"
 
 #define BUFFER_CAPACITY_MIN 256
 
@@ -123,7 +123,7 @@ bool buffer_reserve(struct buffer *buffer, size_t size)
     if (size <= buffer->capacity - buffer->size) {
         return true;
     }
-    if (size > SIZE_MAX / 2 - buffer->size || fault_fires(FAULT_ALLOC)) {
+    if (size > SIZE_MAX / 2 - buffer->size) {
         return false;
     }
     size_t needed = buffer->size + size;
@@ -132,7 +132,7 @@ bool buffer_reserve(struct buffer *buffer, size_t size)
     while (capacity < needed) {
         capacity *= 2;
     }
-    char *data = realloc(buffer->data, capacity);
+    char *data = alloc_resize(buffer->data, capacity);
     if (data == NULL) {
         return false;
     }

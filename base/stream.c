@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "stream_state.h"
 #include "tls_context.h"
 
@@ -374,7 +375,7 @@ void stream_begin(struct stream *stream)
 
 struct status stream_create(const struct stream_options *options, struct stream **out)
 {
-    struct stream *stream = calloc(1, sizeof *stream);
+    struct stream *stream = alloc_zeroed(1, sizeof *stream);
     if (stream == NULL) {
         return fail(STATUS_NO_MEMORY, "make a stream");
     }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/secret.h"
 #include "base/x509.h"
 #include "tls_context.h"
@@ -275,7 +276,7 @@ static bool set_protocol(SSL_CTX *ssl, bool version_1_2_allowed)
 struct status tls_context_create(const struct tls_options *options, struct tls_context **out)
 {
     ERR_clear_error();
-    struct tls_context *context = calloc(1, sizeof *context);
+    struct tls_context *context = alloc_zeroed(1, sizeof *context);
     if (context == NULL) {
         return fail(STATUS_NO_MEMORY, "make a TLS context");
     }

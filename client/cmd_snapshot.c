@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "cli_output.h"
 #include "client/recovery.h"
@@ -45,7 +46,8 @@ static struct status write_all(int fd, struct slice bytes)
 static struct status sync_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    char *folder =
+        slash == NULL ? alloc_text(".") : alloc_print("%.*s", (int)(slash - path) + 1, path);
     int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct status status =
         fd < 0 || fsync(fd) != 0 ? fail_errno(errno, "sync the folder of %s", path) : OK;

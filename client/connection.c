@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/secret.h"
 #include "base/skim.h"
@@ -55,14 +56,14 @@ struct connection {
 
 static bool copy_text(const char *text, const char **out)
 {
-    *out = text == NULL ? NULL : strdup(text);
+    *out = text == NULL ? NULL : alloc_text(text);
     return text == NULL || *out != NULL;
 }
 
 static void release_text(const char *text)
 {
     char *owned;
-    memcpy(&owned, &text, sizeof(owned)); /* It was strdup()ed by copy_text(). */
+    memcpy(&owned, &text, sizeof(owned)); /* It was made by copy_text(). */
     free(owned);
 }
 
@@ -86,7 +87,7 @@ void connection_close(struct connection *connection)
 
 static struct connection *make_connection(const struct connection_options *options)
 {
-    struct connection *connection = calloc(1, sizeof(*connection));
+    struct connection *connection = alloc_zeroed(1, sizeof(*connection));
     if (connection == NULL) {
         return NULL;
     }

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "log_files.h"
 
 struct segment {
@@ -354,7 +355,7 @@ static struct status open_all(struct log_follow *follow, const char *path,
 struct status log_follow_open(const char *path, const char *checkpoint_path, struct buffer *context,
                               struct log_follow **out)
 {
-    struct log_follow *follow = calloc(1, sizeof(*follow));
+    struct log_follow *follow = alloc_zeroed(1, sizeof(*follow));
     if (follow == NULL) {
         return fail(STATUS_NO_MEMORY, "open %s", path);
     }

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "line_reader.h"
 #include "mail_logs.h"
 
@@ -101,7 +102,7 @@ static struct mail_connection *add(struct mail_connections *all, enum mail_direc
     if (all->count == MAIL_LOGS_CONNECTIONS_MAX) {
         forget(all, all->first);
     }
-    struct mail_connection *connection = calloc(1, sizeof(*connection));
+    struct mail_connection *connection = alloc_zeroed(1, sizeof(*connection));
     if (connection == NULL || !number_map_add(&all->by_id[direction], id, connection)) {
         free(connection);
         return NULL;

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "line_reader.h"
 #include "mail_connections.h"
 #include "mail_facts.h"
@@ -143,7 +144,7 @@ static struct status message_open(struct mail_logs *logs, uint64_t mid, struct m
             return status;
         }
     }
-    struct message *message = calloc(1, sizeof(*message));
+    struct message *message = alloc_zeroed(1, sizeof(*message));
     if (message == NULL || !number_map_add(&logs->messages, mid, message)) {
         free(message);
         return fail(STATUS_NO_MEMORY, "open a message");
@@ -449,7 +450,7 @@ size_t mail_logs_open(const struct mail_logs *logs)
 struct status mail_logs_create(const struct mail_logs_options *options, uint64_t position,
                                void *context, mail_record_fn on_record, struct mail_logs **out)
 {
-    struct mail_logs *logs = calloc(1, sizeof(*logs));
+    struct mail_logs *logs = alloc_zeroed(1, sizeof(*logs));
     if (logs == NULL) {
         return fail(STATUS_NO_MEMORY, "read mail_logs");
     }

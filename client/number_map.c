@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
+
 #define CAPACITY_MIN 64
 
 /* Neighbouring ids must not become neighbouring slots (finaliser of splitmix64). */
@@ -36,7 +38,7 @@ void *number_map_find(const struct number_map *map, uint64_t number)
 static bool grow(struct number_map *map)
 {
     struct number_map larger = {.capacity = map->capacity == 0 ? CAPACITY_MIN : map->capacity * 2};
-    larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
+    larger.slots = alloc_zeroed(larger.capacity, sizeof(*larger.slots));
     if (larger.slots == NULL) {
         return false;
     }

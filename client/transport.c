@@ -21,6 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 
 #define HOST_SIZE 256 /* A DNS name and its zero byte (RFC 1035). */
@@ -52,7 +53,7 @@ static const char *tls_words(char out[120])
 
 struct transport *transport_adopt(int fd)
 {
-    struct transport *transport = calloc(1, sizeof(*transport));
+    struct transport *transport = alloc_zeroed(1, sizeof(*transport));
     if (transport != NULL) {
         int flags = fcntl(fd, F_GETFL);
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 
 #define LOCK_NAME "lock"
@@ -220,7 +221,7 @@ static void real_destroy(struct real_disk *real)
  * real_destroy(). */
 static struct status real_begin(struct real_disk *real, const char *directory)
 {
-    real->path = strdup(directory);
+    real->path = alloc_text(directory);
     if (real->path == NULL) {
         return fail(STATUS_NO_MEMORY, "open %s", directory);
     }
@@ -247,7 +248,7 @@ static struct status real_begin(struct real_disk *real, const char *directory)
 
 struct status disk_open(const char *directory, struct disk *out)
 {
-    struct real_disk *real = malloc(sizeof *real);
+    struct real_disk *real = alloc_bytes(sizeof *real);
     if (real == NULL) {
         return fail(STATUS_NO_MEMORY, "open %s", directory);
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "guard_parts.h"
 #include "raft_view.h"
 
@@ -79,7 +80,7 @@ static void barrier_on_done(struct raft_barrier *request, int status)
 
 static bool append_barrier(struct guard *guard)
 {
-    struct barrier *barrier = calloc(1, sizeof *barrier);
+    struct barrier *barrier = alloc_zeroed(1, sizeof *barrier);
     if (barrier == NULL) {
         return false;
     }
@@ -346,7 +347,7 @@ static void io_close(struct raft_io *io, raft_io_close_cb callback)
 
 struct status guard_create(const struct guard_options *options, struct guard **out)
 {
-    struct guard *guard = calloc(1, sizeof *guard);
+    struct guard *guard = alloc_zeroed(1, sizeof *guard);
     if (guard == NULL) {
         return fail(STATUS_NO_MEMORY, "guard");
     }

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "raft_view.h"
 
 /* An AppendEntries that holds references to entries. */
@@ -149,7 +150,7 @@ static void entries_on_sent(struct raft_io_send *request, int status)
 static int send_entries(struct guard *guard, struct raft_io_send *request,
                         struct raft_message *message, raft_io_send_cb callback)
 {
-    struct guard_send *send = calloc(1, sizeof *send);
+    struct guard_send *send = alloc_zeroed(1, sizeof *send);
     if (send == NULL) {
         return RAFT_NOMEM;
     }
@@ -173,7 +174,7 @@ static void handover_on_sent(struct raft_io_send *request, int status)
 
 static int send_handover(struct guard *guard, const struct raft_message *message)
 {
-    struct raft_io_send *request = calloc(1, sizeof *request);
+    struct raft_io_send *request = alloc_zeroed(1, sizeof *request);
     if (request == NULL) {
         return RAFT_NOMEM;
     }

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "raft_view.h"
 
 struct guard_append {
@@ -65,7 +66,7 @@ int guard_io_append(struct raft_io *io, struct raft_io_append *request,
                     const struct raft_entry *entries, unsigned count, raft_io_append_cb callback)
 {
     struct guard *guard = guard_of(io);
-    struct guard_append *append = calloc(1, sizeof *append);
+    struct guard_append *append = alloc_zeroed(1, sizeof *append);
     if (append == NULL) {
         return RAFT_NOMEM;
     }
@@ -169,7 +170,7 @@ int guard_io_snapshot_put(struct raft_io *io, unsigned trailing,
 {
     struct guard *guard = guard_of(io);
     struct raft *raft = guard->raft;
-    struct guard_put *put = guard->failed ? NULL : calloc(1, sizeof *put);
+    struct guard_put *put = guard->failed ? NULL : alloc_zeroed(1, sizeof *put);
     if (put == NULL) {
         return guard->failed ? RAFT_IOERR : RAFT_NOMEM;
     }

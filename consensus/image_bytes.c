@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 
 #define READ_SIZE (256U << 10U)
@@ -24,7 +25,7 @@ struct status image_bytes_hash(int fd, uint64_t size, const atomic_bool *cancell
                                EVP_MD_CTX *digest)
 {
     struct status status = OK;
-    char *bytes = malloc(READ_SIZE);
+    char *bytes = alloc_bytes(READ_SIZE);
     if (bytes == NULL) {
         return fail(STATUS_NO_MEMORY, "hash an image");
     }
@@ -158,7 +159,7 @@ static void on_removed(uv_work_t *work, int error)
 void image_bytes_remove(struct uv_loop_s *loop, const char *path)
 {
     size_t size = strlen(path) + sizeof IMAGE_GONE_SUFFIX;
-    struct removal *removal = malloc(sizeof *removal + size);
+    struct removal *removal = alloc_bytes(sizeof *removal + size);
     if (removal == NULL) {
         (void)unlink(path); /* Slowly, then. */
         return;

@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/alloc.h"
+
 struct image_file {
     const struct image_file_handlers *handlers;
     void *context;
@@ -243,7 +245,7 @@ struct status image_file_open(struct uv_loop_s *loop, const char *path,
     if (strlen(path) >= IMAGE_PATH_SIZE) {
         return fail(STATUS_INVALID, "a path has at most %u bytes", IMAGE_PATH_SIZE - 1);
     }
-    struct image_file *file = calloc(1, sizeof *file);
+    struct image_file *file = alloc_zeroed(1, sizeof *file);
     if (file == NULL) {
         return fail(STATUS_NO_MEMORY, "receive an image");
     }

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "image_bytes.h"
 
@@ -112,7 +113,7 @@ static struct status copy(struct writing *writing, char *bytes)
 static struct status run_both(struct writing *writing)
 {
     pthread_t thread;
-    char *bytes = malloc(COPY_SIZE);
+    char *bytes = alloc_bytes(COPY_SIZE);
     if (bytes == NULL) {
         return fail(STATUS_NO_MEMORY, "write an image");
     }
@@ -253,7 +254,7 @@ struct status image_spool_create(const struct image_spool_options *options,
                                  struct image_spool **out)
 {
     char path[IMAGE_PATH_SIZE];
-    struct image_spool *spool = calloc(1, sizeof *spool);
+    struct image_spool *spool = alloc_zeroed(1, sizeof *spool);
     if (spool == NULL) {
         return fail(STATUS_NO_MEMORY, "serve images");
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "node.h"
 
@@ -60,7 +61,7 @@ static void append_on_done(struct wal_request *request, struct status status)
 
 int log_io_append(struct wal *wal, struct raft_io *io, const struct log_io_append *append)
 {
-    struct append *own = fault_fires(FAULT_NODE_APPEND) ? NULL : calloc(1, sizeof *own);
+    struct append *own = fault_fires(FAULT_NODE_APPEND) ? NULL : alloc_zeroed(1, sizeof *own);
     if (own == NULL) {
         return RAFT_NOMEM;
     }
@@ -97,7 +98,7 @@ static void put_on_done(struct wal_request *request, struct status status)
 
 int log_io_snapshot_put(struct wal *wal, struct raft_io *io, const struct log_io_put *put)
 {
-    struct put *own = fault_fires(FAULT_NODE_SNAPSHOT_PUT) ? NULL : calloc(1, sizeof *own);
+    struct put *own = fault_fires(FAULT_NODE_SNAPSHOT_PUT) ? NULL : alloc_zeroed(1, sizeof *own);
     if (own == NULL) {
         return RAFT_NOMEM;
     }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "node.h"
 #include "raft_view.h"
@@ -68,7 +69,7 @@ static struct status may_append(const struct consensus *node)
 static struct change *begin(struct consensus *node, struct membership_change *owner,
                             membership_done done)
 {
-    struct change *change = fault_fires(FAULT_NODE_CHANGE) ? NULL : calloc(1, sizeof *change);
+    struct change *change = fault_fires(FAULT_NODE_CHANGE) ? NULL : alloc_zeroed(1, sizeof *change);
     if (change == NULL) {
         return NULL;
     }

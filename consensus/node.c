@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "raft_view.h"
 
 #define ELECTION_TIMEOUT_MS 1000U
@@ -208,6 +209,7 @@ static void node_turn(struct consensus *node)
     if (!node->opened) {
         return;
     }
+    node_io_answer_lost(node);
     if (!node->raft_closing && failed(wal_failure(node->wal))) {
         /* Also when nothing that libraft waits for has failed: the log takes no more. */
         node_fail(node, wal_failure(node->wal));
@@ -336,13 +338,13 @@ static struct status check_options(const struct consensus_options *options)
 
 static struct consensus *make(const struct consensus_options *options)
 {
-    struct consensus *node = calloc(1, sizeof *node);
+    struct consensus *node = alloc_zeroed(1, sizeof *node);
     if (node == NULL) {
         return NULL;
     }
     node->options = *options;
-    node->directory = strdup(options->directory);
-    node->address = strdup(options->address);
+    node->directory = alloc_text(options->directory);
+    node->address = alloc_text(options->address);
     if (node->directory == NULL || node->address == NULL) {
         free(node->directory);
         free(node->address);

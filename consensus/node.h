@@ -131,6 +131,7 @@ struct consensus {
     struct change *changes; /* On the way and answered ones. */
     struct images images;
     struct snapshot_get *gets;
+    struct raft_io_send *lost; /* For want of memory; answered next turn. */
     size_t log_size;          /* Bytes applied since the last snapshot. */
     raft_index restore_index; /* The index of the snapshot that libraft is about to restore. */
     uint64_t snapshot_not_before_ms;
@@ -179,6 +180,7 @@ void node_io_assemble(struct consensus *node);
 MUST_USE struct status node_io_open_peers(struct consensus *node,
                                           const struct consensus_options *options);
 void node_io_turn(struct consensus *node);
+void node_io_answer_lost(struct consensus *node);
 void node_io_pass(struct consensus *node, struct raft_wire_message *message);
 
 /* ---- propose.c ---- */

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "base/random.h"
 #include "log_io.h"
@@ -211,7 +212,8 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *requ
                            raft_io_snapshot_get_cb callback)
 {
     struct consensus *node = node_of(io);
-    struct snapshot_get *get = fault_fires(FAULT_NODE_SNAPSHOT_GET) ? NULL : calloc(1, sizeof *get);
+    struct snapshot_get *get =
+        fault_fires(FAULT_NODE_SNAPSHOT_GET) ? NULL : alloc_zeroed(1, sizeof *get);
     if (get == NULL) {
         return RAFT_NOMEM;
     }
@@ -250,17 +252,37 @@ static void send_on_done(struct peer_send *request, struct status status)
     }
 }
 
+/* Libraft frees a result or a vote twice if it is refused at once: it counts as lost on the way. */
+static int lose(struct consensus *node, struct raft_io_send *request,
+                const struct raft_message *message, raft_io_send_cb callback)
+{
+    if (message->type == RAFT_IO_APPEND_ENTRIES || message->type == RAFT_IO_INSTALL_SNAPSHOT ||
+        message->type == RAFT_IO_TIMEOUT_NOW) {
+        return RAFT_NOMEM;
+    }
+    request->cb = callback;
+    request->data = node->lost; /* No callback of these kinds reads it. */
+    node->lost = request;
+    return 0;
+}
+
+void node_io_answer_lost(struct consensus *node)
+{
+    while (node->lost != NULL) {
+        struct raft_io_send *request = node->lost;
+        node->lost = request->data;
+        request->cb(request, RAFT_NOMEM);
+    }
+}
+
 static int io_send(struct raft_io *io, struct raft_io_send *request,
                    const struct raft_message *message, raft_io_send_cb callback)
 {
     struct consensus *node = node_of(io);
     struct raft_wire_message wire = {.raft = *message};
-    struct send *send = calloc(1, sizeof *send);
-    if (send == NULL && message->type != RAFT_IO_APPEND_ENTRIES) {
-        abort(); /* libraft would free the message that this answers twice. */
-    }
+    struct send *send = alloc_zeroed(1, sizeof *send);
     if (send == NULL) {
-        return RAFT_NOMEM;
+        return lose(node, request, message, callback);
     }
     if (message->type == RAFT_IO_APPEND_ENTRIES) {
         wire.round = node->reads.round;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "node_id.h"
 #include "peer_state.h"
 
@@ -298,7 +299,7 @@ static struct status listen_and_name(struct peers *peers, const struct peers_opt
 
 struct status peers_open(const struct peers_options *options, struct peers **out)
 {
-    struct peers *peers = calloc(1, sizeof *peers);
+    struct peers *peers = alloc_zeroed(1, sizeof *peers);
     if (peers == NULL) {
         return fail(STATUS_NO_MEMORY, "peer network");
     }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "image_file.h"
 #include "peer_state.h"
@@ -376,7 +377,8 @@ static void connect_to_it(struct image_fetch *fetch)
 struct status peer_image_fetch(struct peers *peers, struct peer_image *image, uint64_t node_id,
                                const char *path, peer_image_done done)
 {
-    struct image_fetch *fetch = fault_fires(FAULT_IMAGE_FETCH) ? NULL : calloc(1, sizeof *fetch);
+    struct image_fetch *fetch =
+        fault_fires(FAULT_IMAGE_FETCH) ? NULL : alloc_zeroed(1, sizeof *fetch);
     if (fetch == NULL) {
         return fail(STATUS_NO_MEMORY, "fetch an image");
     }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "peer_image_source.h"
 
@@ -323,7 +324,8 @@ static struct status make(struct link *link, uint64_t size, const uint8_t digest
 {
     struct peers *peers = link->peers;
     const struct peers_options *options = &peers->options;
-    struct image_source *source = fault_fires(FAULT_IMAGE_SERVE) ? NULL : calloc(1, sizeof *source);
+    struct image_source *source =
+        fault_fires(FAULT_IMAGE_SERVE) ? NULL : alloc_zeroed(1, sizeof *source);
     if (source == NULL) {
         return fail(STATUS_NO_MEMORY, "serve an image");
     }

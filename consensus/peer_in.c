@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "peer_state.h"
 
 #define LINKS_PER_PEER_MAX 5U /* Messages, its replacement, PEER_IMAGES_MAX images, one more. */
@@ -276,7 +277,7 @@ void peer_in_on_connection(struct listener *listener, void *context)
     struct peers *peers = context;
     struct link *link = NULL;
     if (!peers->closing && peers->unknown_count < PEER_UNKNOWN_MAX) {
-        link = calloc(1, sizeof *link);
+        link = alloc_zeroed(1, sizeof *link);
     }
     if (link == NULL) {
         peers->statistics.connections_refused++;

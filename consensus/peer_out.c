@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "base/random.h"
 #include "peer_state.h"
@@ -281,7 +282,7 @@ static struct peer_out *reuse(struct peers *peers, uint64_t node_id)
         idle = out->state == OUT_IDLE ? out : idle;
     }
     if (count < OUTS_MAX) {
-        struct peer_out *made = calloc(1, sizeof *made);
+        struct peer_out *made = alloc_zeroed(1, sizeof *made);
         if (made != NULL) {
             *made = (struct peer_out){.peers = peers, .next = peers->outs, .node_id = node_id};
             peers->outs = made;

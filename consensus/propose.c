@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "node.h"
 
@@ -102,7 +103,7 @@ static void entry_on_applied(struct raft_apply *request, int code, void *result)
 static struct entry *take(struct consensus *node, size_t *size)
 {
     struct proposals *proposals = &node->proposals;
-    struct entry *entry = calloc(1, sizeof *entry);
+    struct entry *entry = alloc_zeroed(1, sizeof *entry);
     if (entry == NULL) {
         return NULL;
     }
@@ -122,7 +123,7 @@ static struct entry *take(struct consensus *node, size_t *size)
             .size = proposal->size};
         *size = grown;
     }
-    entry->outcomes = calloc(entry->count, sizeof *entry->outcomes);
+    entry->outcomes = alloc_zeroed(entry->count, sizeof *entry->outcomes);
     if (entry->outcomes == NULL) {
         free(entry);
         return NULL;

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "node.h"
 
 struct heartbeat {
@@ -21,7 +22,7 @@ static void heartbeat_on_sent(struct peer_send *send, struct status status)
 static void send_round(void *context, const struct raft_server *server, uint64_t round)
 {
     struct consensus *node = context;
-    struct heartbeat *heartbeat = calloc(1, sizeof *heartbeat);
+    struct heartbeat *heartbeat = alloc_zeroed(1, sizeof *heartbeat);
     if (heartbeat == NULL) {
         return;
     }

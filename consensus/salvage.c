@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "batch.h"
 #include "consensus/consensus.h"
 #include "wal.h"
@@ -82,8 +83,8 @@ struct status consensus_salvage(const char *directory, const struct machine *mac
     const struct wal_options options = {.directory = directory};
     struct salvage salvage = {
         .machine = machine,
-        .commands = calloc(BATCH_COUNT_MAX, sizeof *salvage.commands),
-        .outcomes = calloc(BATCH_COUNT_MAX, sizeof *salvage.outcomes),
+        .commands = alloc_zeroed(BATCH_COUNT_MAX, sizeof *salvage.commands),
+        .outcomes = alloc_zeroed(BATCH_COUNT_MAX, sizeof *salvage.outcomes),
     };
     struct status status = salvage.commands == NULL || salvage.outcomes == NULL
                                ? fail(STATUS_NO_MEMORY, "read the log")

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "wal_state.h"
 
 #define BARRIERS_MAX 16U /* In one request that may use the reserve. */
@@ -237,7 +238,7 @@ struct status wal_truncate(struct wal *wal, raft_index index)
         return fail(STATUS_INVALID, "truncate from entry %llu of %llu, snapshot at %llu", index,
                     wal->next_index - 1, wal->put_index);
     }
-    struct wal_request *request = malloc(sizeof *request);
+    struct wal_request *request = alloc_bytes(sizeof *request);
     if (request == NULL) {
         return fail(STATUS_NO_MEMORY, "truncate");
     }

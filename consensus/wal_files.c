@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/random.h"
 #include "wal_state.h"
 
@@ -110,7 +111,7 @@ static struct status spare_allocate(struct wal *wal, uint64_t number)
 
 static struct status spare_add(struct wal *wal)
 {
-    struct wal_file *spare = malloc(sizeof *spare);
+    struct wal_file *spare = alloc_bytes(sizeof *spare);
     if (spare == NULL) {
         return fail(STATUS_NO_MEMORY, "allocate a segment");
     }

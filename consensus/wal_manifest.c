@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/crc32c.h"
 #include "wal_state.h"
 
@@ -79,7 +80,7 @@ struct status wal_manifest_encode(const struct raft_snapshot *snapshot, struct w
         }
     }
     size_t size = CONTENT_AT + servers + content;
-    struct wal_manifest *manifest = calloc(1, sizeof *manifest + size);
+    struct wal_manifest *manifest = alloc_zeroed(1, sizeof *manifest + size);
     if (manifest == NULL) {
         return fail(STATUS_NO_MEMORY, "snapshot %llu", snapshot->index);
     }

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "wal_state.h"
 
 #define RESERVE_COUNT_MIN 2U
@@ -68,7 +69,7 @@ static struct status check_options(const struct wal_options *options)
 
 static struct wal *create(const struct wal_options *options)
 {
-    struct wal *wal = calloc(1, sizeof *wal);
+    struct wal *wal = alloc_zeroed(1, sizeof *wal);
     if (wal == NULL) {
         return NULL;
     }
@@ -97,7 +98,7 @@ static void on_async_freed(uv_handle_t *handle)
 
 static struct status start_thread(struct wal *wal, struct uv_loop_s *loop)
 {
-    uv_async_t *async = malloc(sizeof *async);
+    uv_async_t *async = alloc_bytes(sizeof *async);
     if (async == NULL) {
         return fail(STATUS_NO_MEMORY, "start the log's writer");
     }

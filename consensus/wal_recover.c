@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "wal_replay.h"
 
 /* What is in the directory. */
@@ -31,8 +32,8 @@ static void names_visit(void *visitor, const char *name)
     if (!wal_file_parse(name, &kind, &number)) {
         return;
     }
-    uint64_t *grown =
-        realloc(names->numbers[kind], (names->counts[kind] + 1) * sizeof *names->numbers[kind]);
+    uint64_t *grown = alloc_resize(names->numbers[kind],
+                                   (names->counts[kind] + 1) * sizeof *names->numbers[kind]);
     if (grown == NULL) {
         names->no_memory = true;
         return;
@@ -95,7 +96,7 @@ static struct status manifest_read(struct wal *wal, raft_index index, struct raf
         size = WAL_MANIFEST_FILE_SIZE;
     }
     if (!failed(status)) {
-        bytes = malloc(size + 1);
+        bytes = alloc_bytes(size + 1);
         status = bytes == NULL ? fail(STATUS_NO_MEMORY, "%s", name)
                                : disk->read(disk->context, file, bytes, size, 0);
     }
@@ -161,7 +162,7 @@ static struct status manifests_read(struct wal *wal, const struct names *names,
 
 static struct status spare_keep(struct wal *wal, uint64_t number)
 {
-    struct wal_file *spare = malloc(sizeof *spare);
+    struct wal_file *spare = alloc_bytes(sizeof *spare);
     if (spare == NULL) {
         return fail(STATUS_NO_MEMORY, "open the log");
     }

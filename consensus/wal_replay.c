@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
+
 #define BATCH_SIZE (1U << 20U) /* Bytes of entries that share one allocation. */
 
 static struct status corrupt(uint64_t number, size_t offset, const char *what)
@@ -133,7 +135,7 @@ static struct status header_read(struct wal *wal, struct segment *segment)
 /* Read a whole segment into fresh memory. */
 static struct status segment_load(struct wal *wal, const struct segment *segment, uint8_t **out)
 {
-    uint8_t *bytes = malloc(segment->header.segment_size);
+    uint8_t *bytes = alloc_bytes(segment->header.segment_size);
     if (bytes == NULL) {
         return fail(STATUS_NO_MEMORY, "read a segment");
     }
@@ -232,7 +234,7 @@ struct status segments_open(struct wal *wal, const uint64_t *numbers, size_t cou
     if (count == 0) {
         return OK;
     }
-    out->items = calloc(count, sizeof *out->items);
+    out->items = alloc_zeroed(count, sizeof *out->items);
     if (out->items == NULL) {
         return fail(STATUS_NO_MEMORY, "open the log");
     }
@@ -352,7 +354,7 @@ static struct status replay_bytes(struct replay *replay, const struct segment *s
 static struct status replay_one(struct wal *wal, const struct segment *segment, size_t known_end,
                                 struct replay *replay)
 {
-    struct wal_file *file = malloc(sizeof *file);
+    struct wal_file *file = alloc_bytes(sizeof *file);
     if (file == NULL) {
         return fail(STATUS_NO_MEMORY, "open the log");
     }

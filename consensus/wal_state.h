@@ -176,7 +176,7 @@ MUST_USE struct status wal_recover(struct wal *wal);
 
 /* ---- wal_manifest.c ---- */
 
-/* Encode. `*out` is malloc()ed. STATUS_INVALID if it is too large. */
+/* Encode. `*out` is the caller's to free(). STATUS_INVALID if it is too large. */
 MUST_USE struct status wal_manifest_encode(const struct raft_snapshot *snapshot,
                                            struct wal_manifest **out);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "call.h"
@@ -37,7 +38,7 @@ struct announcer {
 
 struct status announcer_create(struct daemon *daemon, struct announcer **out)
 {
-    struct announcer *announcer = calloc(1, sizeof *announcer);
+    struct announcer *announcer = alloc_zeroed(1, sizeof *announcer);
     if (announcer == NULL) {
         return fail(STATUS_NO_MEMORY, "start the announcer");
     }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "base/alloc.h"
 #include "base/secret.h"
 #include "base/skim.h"
 #include "base/stream.h"
@@ -191,7 +192,7 @@ static void on_begin(uv_timer_t *timer)
 struct status ask_start(struct uv_loop_s *loop, struct tls_context *tls,
                         const struct ask_question *question, struct ask **out)
 {
-    struct ask *ask = calloc(1, sizeof *ask);
+    struct ask *ask = alloc_zeroed(1, sizeof *ask);
     if (ask == NULL ||
         !buffer_append(&ask->request, question->request.data, question->request.size)) {
         free(ask);

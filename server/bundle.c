@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "json_read.h"
 
 static const char request_head[] = "{\"source\":\"muster\",\"sightings\":[";
@@ -40,7 +41,7 @@ static void settle_rejected(struct bundle *bundle, struct bundle_entity *entity,
 {
     if (!entity->settled) {
         entity->rejected = true;
-        entity->reason = strdup(reason);
+        entity->reason = alloc_text(reason);
         bundle->refused_count += entity->size > 0 ? 1 : 0;
     }
     settle(bundle, entity);
@@ -150,8 +151,8 @@ struct status bundle_fill(struct bundle *bundle, struct slice cluster_id, uint64
 
     bundle->from = from;
     bundle->to = from;
-    bundle->entities = calloc(count, sizeof bundle->entities[0]);
-    bundle->by_digest = calloc(count, sizeof bundle->by_digest[0]);
+    bundle->entities = alloc_zeroed(count, sizeof bundle->entities[0]);
+    bundle->by_digest = alloc_zeroed(count, sizeof bundle->by_digest[0]);
     if (bundle->entities == NULL || bundle->by_digest == NULL) {
         bundle_release(bundle);
         return fail(STATUS_NO_MEMORY, "fill a bundle");

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -254,7 +255,7 @@ void call_propose(struct call *call, struct command *command,
 bool call_begin(struct daemon *daemon, const struct rpc_frame *frame, const struct caller *caller,
                 void *connection, call_answer answer)
 {
-    struct call *call = calloc(1, sizeof *call);
+    struct call *call = alloc_zeroed(1, sizeof *call);
     if (call == NULL || !buffer_append(&call->params, frame->params.data, frame->params.size)) {
         free(call);
         return false;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "cloud_state.h"
 
 /* ---- Helpers for all ---- */
@@ -49,7 +50,7 @@ static void on_proposed(void *argument, struct status status, struct apply_outco
 struct status cloud_propose(struct cloud *cloud, const struct command *command, cloud_done done)
 {
     struct command stamped = *command;
-    struct cloud_proposal *proposal = malloc(sizeof *proposal);
+    struct cloud_proposal *proposal = alloc_bytes(sizeof *proposal);
 
     if (proposal == NULL) {
         return fail(STATUS_NO_MEMORY, "propose");
@@ -227,7 +228,7 @@ static struct status prepare_cloud(struct cloud *cloud, const struct cloud_conte
 
 struct status cloud_create(const struct cloud_context *context, struct cloud **out)
 {
-    struct cloud *cloud = calloc(1, sizeof *cloud);
+    struct cloud *cloud = alloc_zeroed(1, sizeof *cloud);
 
     if (cloud == NULL) {
         return fail(STATUS_NO_MEMORY, "create the cloud's workers");

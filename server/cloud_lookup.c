@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "cloud_state.h"
 
 static void answer(struct cloud_lookup *lookup, enum cloud_check check, const char *reason)
@@ -146,7 +147,7 @@ static void answer_deferred(const struct cloud_deferred *deferred)
 
 void cloud_defer(struct cloud *cloud, struct cloud_deferred answer)
 {
-    struct cloud_deferred *deferred = malloc(sizeof *deferred);
+    struct cloud_deferred *deferred = alloc_bytes(sizeof *deferred);
 
     if (deferred == NULL) {
         answer_deferred(&answer);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/log.h"
@@ -71,7 +72,7 @@ enum verdict comparer_judge(const uint8_t ours[STORE_DIGEST_SIZE], const struct 
 
 struct status comparer_create(struct daemon *daemon, struct comparer **out)
 {
-    struct comparer *comparer = calloc(1, sizeof *comparer);
+    struct comparer *comparer = alloc_zeroed(1, sizeof *comparer);
     if (comparer == NULL) {
         return fail(STATUS_NO_MEMORY, "start the comparer");
     }

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 
 #include "announce.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -36,9 +37,9 @@
 #include "leave.h"
 #include "membership_worker.h"
 #include "neighbours.h"
+#include "rebuild.h"
 #include "recoverer.h"
 #include "restorer.h"
-#include "rebuild.h"
 #include "retention.h"
 #include "rpc_server.h"
 #include "snapshotter.h"
@@ -352,7 +353,7 @@ int daemon_run(const struct config *config, struct daemon_next *next)
     if (uv_loop_init(&loop) != 0) {
         return 1;
     }
-    struct daemon *daemon = calloc(1, sizeof *daemon);
+    struct daemon *daemon = alloc_zeroed(1, sizeof *daemon);
     if (daemon == NULL) {
         (void)uv_loop_close(&loop);
         return 1;

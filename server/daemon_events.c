@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -33,7 +34,7 @@ struct status daemon_propose(struct daemon *daemon, const struct command *comman
         return fail(STATUS_REFUSED, "%s: %s", command_name(command->type),
                     refusal_reason(REFUSAL_LEVEL));
     }
-    struct own_proposal *own = calloc(1, sizeof *own);
+    struct own_proposal *own = alloc_zeroed(1, sizeof *own);
     if (own == NULL) {
         return fail(STATUS_NO_MEMORY, "propose %s", command_name(command->type));
     }

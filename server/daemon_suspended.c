@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_parts.h"
@@ -119,7 +120,7 @@ void daemon_retry(struct daemon *daemon)
     if (daemon->phase != DAEMON_SUSPENDED || daemon->probe != NULL) {
         return;
     }
-    struct probe *probe = calloc(1, sizeof *probe);
+    struct probe *probe = alloc_zeroed(1, sizeof *probe);
     if (probe == NULL) {
         return; /* Tried again in time. */
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "base/alloc.h"
 #include "call.h"
 #include "daemon.h"
 #include "daemon_parts.h"
@@ -59,7 +60,7 @@ void deep_read_begin(struct call *call, enum deep_read_kind kind, deep_read_done
 {
     struct daemon *daemon = call->daemon;
     struct status status = store_flush(daemon->store);
-    struct job *job = failed(status) ? NULL : calloc(1, sizeof *job);
+    struct job *job = failed(status) ? NULL : alloc_zeroed(1, sizeof *job);
     if (job == NULL) {
         call_fail(call, failed(status) ? status : fail(STATUS_NO_MEMORY, "read everything"));
         return;

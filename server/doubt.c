@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -37,7 +38,7 @@ struct doubt {
 
 struct status doubt_create(struct daemon *daemon, struct doubt **out)
 {
-    struct doubt *doubt = calloc(1, sizeof *doubt);
+    struct doubt *doubt = alloc_zeroed(1, sizeof *doubt);
     if (doubt == NULL) {
         return fail(STATUS_NO_MEMORY, "start the doubt");
     }

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -53,7 +54,7 @@ struct forwarder {
 struct status forwarder_create(struct daemon *daemon, struct tls_context *tls,
                                struct forwarder **out)
 {
-    struct forwarder *forwarder = calloc(1, sizeof *forwarder);
+    struct forwarder *forwarder = alloc_zeroed(1, sizeof *forwarder);
     if (forwarder == NULL) {
         return fail(STATUS_NO_MEMORY, "start the forwarder");
     }

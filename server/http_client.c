@@ -17,6 +17,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/secret.h"
 #include "http_setup.h"
@@ -285,7 +286,7 @@ static int set_timer(CURLM *multi, long timeout_ms, void *context)
 
 static struct http_socket *watch(struct http_client *client, curl_socket_t fd)
 {
-    struct http_socket *socket = calloc(1, sizeof *socket);
+    struct http_socket *socket = alloc_zeroed(1, sizeof *socket);
 
     if (socket == NULL) {
         return NULL;
@@ -414,15 +415,15 @@ struct status http_client_open(struct uv_loop_s *loop, const char *user_agent,
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return fail(STATUS_IO, "start libcurl");
     }
-    struct http_client *client = calloc(1, sizeof *client);
+    struct http_client *client = alloc_zeroed(1, sizeof *client);
     if (client == NULL) {
         curl_global_cleanup();
         return fail(STATUS_NO_MEMORY, "open the HTTPS client");
     }
     client->loop = loop;
     client->multi = curl_multi_init();
-    client->user_agent = strdup(user_agent);
-    client->proxy_url = proxy_url != NULL ? strdup(proxy_url) : NULL;
+    client->user_agent = alloc_text(user_agent);
+    client->proxy_url = proxy_url != NULL ? alloc_text(proxy_url) : NULL;
     bool copied = client->user_agent != NULL && (client->proxy_url != NULL) == (proxy_url != NULL);
     if (client->multi == NULL || !copied || !multi_setup(client)) {
         free_client(client);

@@ -21,6 +21,7 @@
 
 #include "admission.h"
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -70,7 +71,7 @@ static void become(struct joiner *joiner, enum joiner_state next)
 
 struct status joiner_create(struct daemon *daemon, struct joiner **out)
 {
-    struct joiner *joiner = calloc(1, sizeof *joiner);
+    struct joiner *joiner = alloc_zeroed(1, sizeof *joiner);
     if (joiner == NULL) {
         return fail(STATUS_NO_MEMORY, "start the joiner");
     }

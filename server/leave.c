@@ -19,6 +19,7 @@
 #include <stdlib.h>
 
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -76,7 +77,7 @@ static void become(struct leaver *leaver, enum leaver_state next)
 
 struct status leaver_create(struct daemon *daemon, struct leaver **out)
 {
-    struct leaver *leaver = calloc(1, sizeof *leaver);
+    struct leaver *leaver = alloc_zeroed(1, sizeof *leaver);
     if (leaver == NULL) {
         return fail(STATUS_NO_MEMORY, "start the leaver");
     }

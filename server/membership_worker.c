@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -253,7 +254,7 @@ struct slice membership_why_not_out(struct membership *membership, uint64_t node
 
 struct status membership_create(struct daemon *daemon, struct membership **out)
 {
-    struct membership *membership = calloc(1, sizeof *membership);
+    struct membership *membership = alloc_zeroed(1, sizeof *membership);
     if (membership == NULL) {
         return fail(STATUS_NO_MEMORY, "start the membership worker");
     }

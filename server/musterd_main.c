@@ -18,6 +18,7 @@
 
 #include <curl/curl.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "config.h"
@@ -78,7 +79,7 @@ static struct argp_option *make_options(char (*names)[CONFIG_TEXT_SIZE])
         {"print-markdown", OPTION_MARKDOWN, NULL, OPTION_HIDDEN, "For docs/configuration.md", 0},
     };
     size_t own_count = sizeof own / sizeof own[0];
-    struct argp_option *options = calloc(own_count + config_row_count + 1, sizeof *options);
+    struct argp_option *options = alloc_zeroed(own_count + config_row_count + 1, sizeof *options);
     if (options == NULL) {
         return NULL;
     }
@@ -134,7 +135,7 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
     struct config config;
-    char(*names)[CONFIG_TEXT_SIZE] = calloc(config_row_count, sizeof *names);
+    char(*names)[CONFIG_TEXT_SIZE] = alloc_zeroed(config_row_count, sizeof *names);
     struct argp_option *options = names == NULL ? NULL : make_options(names);
     if (options == NULL) {
         return EXIT_FAILURE;

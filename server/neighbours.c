@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "client/rpc_frame.h"
 #include "daemon.h"
@@ -32,7 +33,7 @@ struct neighbours {
 
 struct status neighbours_create(struct daemon *daemon, struct neighbours **out)
 {
-    struct neighbours *neighbours = calloc(1, sizeof *neighbours);
+    struct neighbours *neighbours = alloc_zeroed(1, sizeof *neighbours);
     if (neighbours == NULL) {
         return fail(STATUS_NO_MEMORY, "know the other members");
     }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
+
 #define RENEW_AT_PERCENT 80U
 #define RENEW_JITTER_PERCENT 5U /* Earlier by up to so much of the life. */
 
@@ -141,7 +143,7 @@ static struct status keep(struct oauth *oauth, const struct oauth_answer *answer
     uint64_t lifetime_ms = (uint64_t)answer->lifetime_s * 1000;
     uint64_t now_ms = oauth->ops->monotonic_ms(oauth->context);
     uint64_t jitter_ms = lifetime_ms * RENEW_JITTER_PERCENT / 100;
-    struct oauth_token *token = calloc(1, sizeof *token);
+    struct oauth_token *token = alloc_zeroed(1, sizeof *token);
 
     if (token == NULL) {
         return fail(STATUS_NO_MEMORY, "keep a token");

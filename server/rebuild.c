@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -47,7 +48,7 @@ struct rebuild {
 
 struct status rebuild_create(struct daemon *daemon, struct rebuild **out)
 {
-    struct rebuild *rebuild = calloc(1, sizeof *rebuild);
+    struct rebuild *rebuild = alloc_zeroed(1, sizeof *rebuild);
     if (rebuild == NULL) {
         return fail(STATUS_NO_MEMORY, "start the rebuild");
     }

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "call.h"
@@ -49,7 +50,7 @@ struct recoverer {
 
 struct status recoverer_create(struct daemon *daemon, struct recoverer **out)
 {
-    struct recoverer *recoverer = calloc(1, sizeof *recoverer);
+    struct recoverer *recoverer = alloc_zeroed(1, sizeof *recoverer);
     if (recoverer == NULL) {
         return fail(STATUS_NO_MEMORY, "start the recoverer");
     }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "call.h"
@@ -39,7 +40,7 @@ struct restorer {
 
 struct status restorer_create(struct daemon *daemon, struct restorer **out)
 {
-    struct restorer *restorer = calloc(1, sizeof *restorer);
+    struct restorer *restorer = alloc_zeroed(1, sizeof *restorer);
     if (restorer == NULL) {
         return fail(STATUS_NO_MEMORY, "start the restorer");
     }

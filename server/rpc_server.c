@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -349,7 +350,8 @@ static void on_connection(struct listener *listener, void *context)
 {
     struct rpc_server *server = context;
     bool local = listener == server->local;
-    struct connection *connection = has_room(server, local) ? calloc(1, sizeof *connection) : NULL;
+    struct connection *connection =
+        has_room(server, local) ? alloc_zeroed(1, sizeof *connection) : NULL;
     if (connection == NULL) {
         listener_refuse(listener);
         return;
@@ -396,7 +398,7 @@ struct status rpc_server_open(struct daemon *daemon, struct tls_context *tls,
                               struct rpc_server **out)
 {
     const struct config *config = &daemon->config;
-    struct rpc_server *server = calloc(1, sizeof *server);
+    struct rpc_server *server = alloc_zeroed(1, sizeof *server);
     if (server == NULL) {
         return fail(STATUS_NO_MEMORY, "open the admin RPC");
     }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -61,7 +62,7 @@ struct snapshotter {
 
 struct status snapshotter_create(struct daemon *daemon, struct snapshotter **out)
 {
-    struct snapshotter *snapshotter = calloc(1, sizeof *snapshotter);
+    struct snapshotter *snapshotter = alloc_zeroed(1, sizeof *snapshotter);
     if (snapshotter == NULL) {
         return fail(STATUS_NO_MEMORY, "start the snapshotter");
     }

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "rows.h"
 #include "store/store.h"
@@ -97,7 +98,7 @@ static struct status check_image(struct store *store, const char *path, uint64_t
     struct store image = {
         .env_flags = MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS,
         .map_size_max = store->map_size_max,
-        .directory = fault_fires(FAULT_ALLOC) ? NULL : strdup(path),
+        .directory = alloc_text(path),
     };
     struct status status = image.directory == NULL
                                ? fail(STATUS_NO_MEMORY, "check the image %s", path)

@@ -19,6 +19,7 @@
 
 #include "apply.h"
 #include "audit.h"
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "store_state.h"
 
@@ -46,11 +47,7 @@ static const char *const table_names[TABLE_COUNT] = {
 
 char *store_path(const struct store *store, const char *name)
 {
-    char *path = NULL;
-    if (fault_fires(FAULT_ALLOC) || asprintf(&path, "%s/%s", store->directory, name) < 0) {
-        return NULL;
-    }
-    return path;
+    return alloc_print("%s/%s", store->directory, name);
 }
 
 /* ---- Opening ---- */
@@ -186,7 +183,7 @@ void store_detach(struct store *store)
 
 struct status store_open(const struct store_options *options, struct store **out)
 {
-    struct store *store = fault_fires(FAULT_ALLOC) ? NULL : calloc(1, sizeof *store);
+    struct store *store = alloc_zeroed(1, sizeof *store);
     if (store == NULL) {
         return fail(STATUS_NO_MEMORY, "open the store");
     }
@@ -197,7 +194,7 @@ struct status store_open(const struct store_options *options, struct store **out
         free(store);
         return fail(STATUS_NO_MEMORY, "open the store");
     }
-    store->directory = fault_fires(FAULT_ALLOC) ? NULL : strdup(options->directory);
+    store->directory = alloc_text(options->directory);
     struct status status =
         store->directory == NULL ? fail(STATUS_NO_MEMORY, "open the store") : store_attach(store);
     if (!failed(status)) {

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "base/alloc.h"
 #include "store_state.h"
 
 #define FREE_LIST ((MDB_dbi)0) /* LMDB's own first table, by its documentation. */
@@ -174,7 +175,7 @@ static struct status walk_all(struct walk *walk)
     (void)mdb_env_stat(store->env, &stat_of_env);
     walk->page_size = stat_of_env.ms_psize;
     walk->page_count = (uint64_t)info.me_last_pgno + 1;
-    walk->used = calloc(walk->page_count / 8 + 1, 1);
+    walk->used = alloc_zeroed(walk->page_count / 8 + 1, 1);
     if (walk->used == NULL) {
         return fail(STATUS_NO_MEMORY, "verify the store");
     }
@@ -203,7 +204,7 @@ struct status verify_here(const struct store_options *options, struct store_repo
     struct store store = {
         .env_flags = MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS,
         .map_size_max = options->map_size_max,
-        .directory = strdup(options->directory),
+        .directory = alloc_text(options->directory),
     };
     struct walk walk = {.store = &store, .report = out};
     struct status status =

@@ -51,6 +51,8 @@ wall client store consensus server
 { grep -rnE '#include "\.\./' $rooms || true; } | rule 'climb no walls; include "room/header.h"'
 { grep -rnE '\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|rand|alloca)\(' $rooms || true; } |
     rule 'banned function'
+{ grep -rnE '\b(malloc|calloc|realloc|reallocarray|strdup|strndup|asprintf|vasprintf|aligned_alloc|posix_memalign)\(' $rooms |
+    grep -v '^base/alloc\.c:' || true; } | rule 'allocate by base/alloc.h, so that a test can make it fail'
 { grep -rnE '\b(TODO|FIXME|XXX|HACK)\b' $rooms deploy tests --include='*.[ch]' --include='*.sh' --include='*.py' |
     grep -v 'tests/tidy/' || true; } | rule 'a note to self belongs in an issue'
 find $rooms tests -name '*.[ch]' | while read -r file; do

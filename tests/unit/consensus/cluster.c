@@ -394,7 +394,7 @@ static void proposal_on_done(struct proposal *proposal, struct status status,
     flood->good += !failed(status);
     if (!failed(status)) {
         CHECK_U64(outcome.code, flood->size);
-    } else {
+    } else if (status.code != STATUS_NO_MEMORY) { /* Which is "not done". */
         CHECK_CODE(status, STATUS_UNKNOWN);
     }
     free(proposal);

@@ -1,0 +1,46 @@
+/*
+ * Memory that may not be there.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/alloc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+
+void *alloc_bytes(size_t size)
+{
+    return fault_fires(FAULT_ALLOC) ? NULL : malloc(size);
+}
+
+void *alloc_zeroed(size_t count, size_t size)
+{
+    return fault_fires(FAULT_ALLOC) ? NULL : calloc(count, size);
+}
+
+void *alloc_resize(void *memory, size_t size)
+{
+    return fault_fires(FAULT_ALLOC) ? NULL : realloc(memory, size);
+}
+
+char *alloc_text(const char *text)
+{
+    return fault_fires(FAULT_ALLOC) ? NULL : strdup(text);
+}
+
+char *alloc_print(const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    if (fault_fires(FAULT_ALLOC)) {
+        return NULL;
+    }
+    va_start(arguments, format);
+    int size = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return size < 0 ? NULL : text;
+}
