@@ -132,8 +132,8 @@ struct consensus {
     struct images images;
     struct snapshot_get *gets;
     struct raft_io_send *lost; /* For want of memory; answered next turn. */
-    size_t log_size;          /* Bytes applied since the last snapshot. */
-    raft_index restore_index; /* The index of the snapshot that libraft is about to restore. */
+    size_t log_size;           /* Bytes applied since the last snapshot. */
+    raft_index restore_index;  /* The index of the snapshot that libraft is about to restore. */
     uint64_t snapshot_not_before_ms;
 
     uint64_t proposal_count;

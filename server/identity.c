@@ -29,6 +29,7 @@
 #define ROOT_SECRET_SIZE SEAL_KEY_SIZE
 #define ROOT_KEY_EPOCH 1
 #define IDENTITY_FILE_SIZE_MAX 131072 /* Bytes. */
+#define CURRENT_SIZE_MAX 64
 
 /* The identity file: CODEC_TAGS, secrets sealed under the root secret. */
 struct identity_file {
@@ -312,7 +313,7 @@ struct status identity_open(const char *data_directory, const char *root_secret_
         return wrap(status, "open %s", data_directory);
     }
     (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
-    status = file_read(path, 64, &current);
+    status = file_read(path, CURRENT_SIZE_MAX, &current);
     if (status.code == STATUS_NOT_FOUND) {
         status = make_first(data_directory, &root, node_name, now_ms, out);
     } else if (!failed(status) && !is_lineage(buffer_slice(&current))) {
@@ -381,7 +382,19 @@ struct status identity_switch(const char *data_directory, const char *lineage)
         return fail_errno(errno, "switch to %s", path);
     }
     (void)snprintf(path, sizeof path, "%.400s/CURRENT", data_directory);
-    return file_write(path, slice_of(lineage));
+    struct buffer before = {0};
+    struct status status = file_read(path, CURRENT_SIZE_MAX, &before);
+    bool first = status.code == STATUS_NOT_FOUND;
+    if (!failed(status) || first) {
+        status = file_write(path, slice_of(lineage));
+        if (failed(status) &&
+            !first) { /* It may be there, though not synced: as if it never was. */
+            struct status undone = file_write(path, buffer_slice(&before));
+            (void)undone;
+        }
+    }
+    buffer_release(&before);
+    return status;
 }
 
 /* A standalone life that was begun: one that was staged only, and then a crash came, has no log. */

@@ -4,7 +4,7 @@
  *     stage identity -> copy the state -> the rest of the log -> cluster_recover -> sync
  *         -> begin its log -> CURRENT names it
  *
- * or, from a snapshot,
+ * or, from a snapshot (heir_restore.c),
  *
  *     unpack it -> stage identity -> put the state in place -> cluster_recover -> ... as above
  *
@@ -17,36 +17,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
-#include "base/x509.h"
 #include "file.h"
+#include "heir.h"
 #include "identity.h"
-#include "issue.h"
 #include "machine.h"
-#include "sealed_snapshot.h"
-#include "store/store.h"
-
-#define MIB ((size_t)1 << 20U)
-#define PATH_SIZE (IDENTITY_PATH_SIZE + 32)
-#define UNPACK_NAME "restore.work" /* A folder in the data folder, with a data.mdb. */
-
-/* One succession under way. What a failure leaves is swept away at the next start, which knows best
- * whether CURRENT names it. */
-struct heir {
-    const struct config *config;
-    const struct succession *order;
-    struct identity before;
-    struct identity staged;
-    struct store *store; /* The copy. */
-    struct consensus_log_end end;
-    uint64_t taken_at_ms;
-    char source[STATUS_MESSAGE_SIZE];
-};
 
 static void note_step(const struct heir *heir, const char *step)
 {
@@ -83,14 +62,14 @@ static struct status make_identity(struct heir *heir)
 
 /* ---- State ---- */
 
-static struct status open_store_of(const struct heir *heir, const struct identity *identity,
-                                   struct store **out)
+struct status heir_open_store(const struct heir *heir, const struct identity *identity,
+                              struct store **out)
 {
-    char path[PATH_SIZE];
+    char path[HEIR_PATH_SIZE];
     (void)snprintf(path, sizeof path, "%s/store", identity->path);
     const struct store_options options = {
         .directory = path,
-        .map_size_max = heir->config->store_size_max_mib * MIB,
+        .map_size_max = heir->config->store_size_max_mib << 20U,
         .outbox_max = heir->config->outbox_max,
     };
     return store_open(&options, out);
@@ -103,8 +82,9 @@ static struct status write_image(struct store *store, const char *path)
         return fail_errno(errno, "make %s", path);
     }
     struct status status = store_image_write(store, fd);
-    if (!failed(status) && fsync(fd) != 0) {
-        status = fail_errno(errno, "sync %s", path);
+    if (!failed(status)) {
+        int error = fault_fires(FAULT_SUCCESSION_SYNC) ? (errno = EIO, -1) : fsync(fd);
+        status = error == 0 ? OK : fail_errno(errno, "sync %s", path);
     }
     if (close(fd) != 0 && !failed(status)) {
         status = fail_errno(errno, "close %s", path);
@@ -115,15 +95,15 @@ static struct status write_image(struct store *store, const char *path)
 /* The old store is only read: if this comes to nothing, it is what the node goes on with. */
 static struct status copy_state(struct heir *heir)
 {
-    char path[PATH_SIZE];
+    char path[HEIR_PATH_SIZE];
     struct store *old = NULL;
     (void)snprintf(path, sizeof path, "%s/store/data.mdb", heir->staged.path);
-    struct status status = open_store_of(heir, &heir->before, &old);
+    struct status status = heir_open_store(heir, &heir->before, &old);
     if (!failed(status)) {
         status = write_image(old, path);
     }
     store_close(old);
-    return failed(status) ? status : open_store_of(heir, &heir->staged, &heir->store);
+    return failed(status) ? status : heir_open_store(heir, &heir->staged, &heir->store);
 }
 
 static struct status heir_apply(void *context, uint64_t index, const struct slice *commands,
@@ -151,7 +131,7 @@ static uint64_t heir_applied_index(void *context)
 
 static struct status read_log(struct heir *heir)
 {
-    char path[PATH_SIZE];
+    char path[HEIR_PATH_SIZE];
     const struct machine machine = {
         .context = heir,
         .apply = heir_apply,
@@ -177,7 +157,6 @@ static struct status fill_member(const struct heir *heir, struct arena *arena, s
     out->serial = slice_of(config->serial);
     out->model = slice_of(config->model);
     out->version = slice_of(MUSTER_VERSION);
-    out->level = STORE_LEVEL;
     out->level = STORE_LEVEL;
     out->peer_address = slice_of(config->peer_address);
     out->rpc_address = slice_of(config->rpc_address);
@@ -242,7 +221,7 @@ static struct status take_over(struct heir *heir)
 
 static struct status begin_log(struct heir *heir)
 {
-    char path[PATH_SIZE];
+    char path[HEIR_PATH_SIZE];
     struct buffer manifest = {0};
     uint64_t index = heir->end.index + 1;
     uint64_t term =
@@ -266,167 +245,11 @@ static struct status begin_log(struct heir *heir)
 
 static struct status sync_folders(const struct heir *heir)
 {
-    char path[PATH_SIZE];
+    char path[HEIR_PATH_SIZE];
     (void)snprintf(path, sizeof path, "%s/store", heir->staged.path);
     struct status status = file_sync_folder(path);
     status = failed(status) ? status : file_sync_folder(heir->staged.path);
     return failed(status) ? status : file_sync_folder(heir->config->data_directory);
-}
-
-/* ---- From a snapshot ---- */
-
-static struct status unpack_into(struct heir *heir, int file, const char *path)
-{
-    int out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (out < 0) {
-        return fail_errno(errno, "make %s", path);
-    }
-    struct status status = snapshot_unpack(file, secret_slice(&heir->order->cluster_key), out);
-    if (close(out) != 0 && !failed(status)) {
-        status = fail_errno(errno, "close %s", path);
-    }
-    return status;
-}
-
-static void note_header(struct heir *heir, const struct snapshot_header *header)
-{
-    char at[CLOCK_TEXT_SIZE];
-    heir->end = (struct consensus_log_end){
-        .index = header->index,
-        .term = header->term,
-        .current_term = header->term,
-    };
-    heir->taken_at_ms = header->taken_at_ms;
-    heir->staged.key_epoch = header->key_epoch;
-    (void)snprintf(heir->source, sizeof heir->source,
-                   "the snapshot of %.*s at %s, up to entry %llu", SLICE_ARG(header->node),
-                   clock_format(header->taken_at_ms, at), (unsigned long long)header->index);
-}
-
-static void unpack_folder(const struct heir *heir, const char *rest, char out[PATH_SIZE])
-{
-    (void)snprintf(out, PATH_SIZE, "%.400s/" UNPACK_NAME "%s", heir->config->data_directory, rest);
-}
-
-static struct status unpack(struct heir *heir)
-{
-    char path[PATH_SIZE];
-    struct arena arena = {0};
-    struct snapshot_header header;
-    int file = open(heir->order->file, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        return fail_errno(errno, "open %s", heir->order->file);
-    }
-    unpack_folder(heir, "", path);
-    struct status status = file_remove_tree(path); /* Of a restoration that a crash cut short. */
-    if (!failed(status)) {
-        status = file_make_folder(path);
-    }
-    unpack_folder(heir, "/data.mdb", path);
-    if (!failed(status)) {
-        status = snapshot_check(file, &arena, &header);
-    }
-    if (!failed(status)) {
-        note_header(heir, &header);
-        status = unpack_into(heir, file, path);
-    }
-    arena_release(&arena);
-    (void)close(file);
-    return status;
-}
-
-/* A certificate of the snapshot's CA for this node's own key. */
-static struct status certify(struct heir *heir, struct store *store)
-{
-    struct identity *staged = &heir->staged;
-    struct buffer request = {0};
-    struct slice name = slice_of(heir->config->name);
-    struct status status = x509_make_request(secret_slice(&staged->node_key), name, &request);
-    if (!failed(status)) {
-        const struct issue_request asked = {buffer_slice(&request), name, ISSUE_NODE_DAYS};
-        status = issue_with(store, secret_slice(&staged->cluster_key), ISSUE_NODE, &asked,
-                            &staged->certificate);
-    }
-    buffer_release(&request);
-    return status;
-}
-
-static struct status take_cluster(struct heir *heir, const struct cluster_view *cluster)
-{
-    struct identity *staged = &heir->staged;
-    staged->node_id = heir->before.node_id;
-    /* A cluster of one that others cannot join begins as every standalone node did. */
-    staged->bootstrap = cluster->name.size == 0;
-    if (!slice_to_text(cluster->cluster_id, staged->cluster_id, sizeof staged->cluster_id) ||
-        !buffer_append(&staged->ca_certificate, cluster->ca_certificate.data,
-                       cluster->ca_certificate.size) ||
-        !buffer_append(&staged->sealed_ca_key, cluster->sealed_ca_key.data,
-                       cluster->sealed_ca_key.size)) {
-        return fail(STATUS_NO_MEMORY, "take the cluster's identity");
-    }
-    struct status status = secret_copy(&staged->node_key, secret_slice(&heir->before.node_key));
-    if (!failed(status)) {
-        status = secret_copy(&staged->cluster_key, secret_slice(&heir->order->cluster_key));
-    }
-    return status;
-}
-
-static struct status stage_restored(struct heir *heir)
-{
-    char path[PATH_SIZE];
-    struct arena arena = {0};
-    struct store *store = NULL;
-    struct cluster_view cluster;
-    unpack_folder(heir, "", path);
-    const struct store_options options = {
-        .directory = path,
-        .map_size_max = heir->config->store_size_max_mib * MIB,
-        .outbox_max = heir->config->outbox_max,
-        .read_only = true,
-    };
-    struct store_report report;
-    struct status status = store_verify(&options, &report);
-    if (!failed(status)) {
-        status = store_open(&options, &store);
-    }
-    if (!failed(status)) {
-        status = store_cluster(store, &arena, &cluster);
-    }
-    if (!failed(status)) {
-        status = take_cluster(heir, &cluster);
-    }
-    if (!failed(status)) {
-        status = certify(heir, store);
-    }
-    if (!failed(status)) {
-        status = identity_stage(heir->config->data_directory, heir->config->root_secret_file,
-                                &heir->staged);
-    }
-    store_close(store);
-    arena_release(&arena);
-    return status;
-}
-
-static struct status place(struct heir *heir)
-{
-    char from[PATH_SIZE];
-    char to[PATH_SIZE];
-    unpack_folder(heir, "/data.mdb", from);
-    (void)snprintf(to, sizeof to, "%s/store/data.mdb", heir->staged.path);
-    if (rename(from, to) != 0) {
-        return fail_errno(errno, "rename %s", from);
-    }
-    unpack_folder(heir, "", from);
-    struct status status = file_remove_tree(from);
-    if (!failed(status)) {
-        status = open_store_of(heir, &heir->staged, &heir->store);
-    }
-    if (!failed(status) && store_applied_index(heir->store) != heir->end.index) {
-        status = fail(STATUS_CORRUPT, "the state ends at entry %llu, its header says %llu",
-                      (unsigned long long)store_applied_index(heir->store),
-                      (unsigned long long)heir->end.index);
-    }
-    return status;
 }
 
 /* ---- The way ---- */
@@ -459,9 +282,9 @@ static const struct step recover_steps[] = {
     {"begin its log", begin_log},          {"make it the one in use", finish},
 };
 static const struct step restore_steps[] = {
-    {"unpack the snapshot", unpack},   {"stage the identity", stage_restored},
-    {"put the state in place", place}, {"take the cluster over", take_over},
-    {"begin its log", begin_log},      {"make it the one in use", finish},
+    {"unpack the snapshot", heir_unpack},   {"stage the identity", heir_stage_restored},
+    {"put the state in place", heir_place}, {"take the cluster over", take_over},
+    {"begin its log", begin_log},           {"make it the one in use", finish},
 };
 #define STEP_COUNT (sizeof recover_steps / sizeof recover_steps[0])
 _Static_assert(sizeof recover_steps == sizeof restore_steps, "as many steps either way");
@@ -473,6 +296,7 @@ static struct status walk(struct heir *heir)
     struct status status = OK;
     for (size_t i = 0; i < STEP_COUNT && !failed(status); i++) {
         note_step(heir, steps[i].name);
+        fault_step(FAULT_SUCCESSION_STEP);
         status = steps[i].run(heir);
         if (failed(status)) {
             status = wrap(status, "%s", steps[i].name);

@@ -17,14 +17,15 @@
 
 static struct cluster cluster;
 
-/* A failure may also meet the opening, which then is tried again. */
+static bool opens(struct cluster *whole, void *context)
+{
+    return !failed(cluster_try_open(whole, *(const int *)context, false));
+}
+
+/* A failure may also meet the opening, which is tried again: what a failed one began ends in the loop. */
 static void open_again(int number)
 {
-    struct status status = cluster_try_open(&cluster, number, false);
-    if (failed(status)) {
-        status = cluster_try_open(&cluster, number, false);
-    }
-    CHECK_OK(status);
+    CHECK(cluster_wait(&cluster, opens, &number));
 }
 
 static void revive(void)
