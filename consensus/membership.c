@@ -7,6 +7,10 @@
  * change does not stand, though only it may have the longest log, so a crash at that moment could
  * leave a cluster that elects nobody. It hands over first; there is always a voter that way, too.
  *
+ * libraft asks the heir once to take over, as soon as everything was sent to it, and gives up after an
+ * election time-out. An heir that has just restarted, or is catching up, is never reached that way: it is
+ * asked when it answers and has almost everything, and asked again, as long as the caller is patient.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
@@ -18,6 +22,9 @@
 #include "node.h"
 #include "raft_view.h"
 
+/* Entries that an heir may lack: it gets them while it is asked, and writes wait that long. */
+#define HEIR_LAG_MAX 64U
+
 struct change {
     struct consensus *node;
     struct membership_change *owner; /* NULL once it was answered. */
@@ -26,6 +33,11 @@ struct change {
     bool is_transfer;
     bool done; /* libraft will not touch it any more. */
     int code;
+    raft_id heir;           /* Of a transfer, as all that follows. */
+    bool fixed;             /* The caller has named the heir. */
+    unsigned asked;         /* How often it was. */
+    uint64_t not_before_ms; /* The next time. */
+    uint64_t until_ms;      /* The last time. */
     struct change *next;
 };
 
@@ -219,18 +231,29 @@ struct status consensus_remove(struct consensus *consensus, uint64_t node_id,
     return node_status_of(code, "remove a node");
 }
 
+/* ---- Handing over ---- */
+
+/* Since it answered this leader last, or UINT64_MAX. */
+static uint64_t silent_for_ms(const struct consensus *node, raft_id id)
+{
+    const struct node_peer *peer = node_peer_find(node, id);
+    return peer != NULL && peer->heard ? node_now_ms(node) - peer->heard_ms : UINT64_MAX;
+}
+
+static bool is_heard(const struct consensus *node, raft_id id)
+{
+    return silent_for_ms(node, id) < node->options.election_timeout_ms;
+}
+
 /* The voter that has most of the log, of those that were heard of late; 0 if there is none. */
-static uint64_t choose_heir(const struct consensus *node)
+static raft_id choose_heir(const struct consensus *node)
 {
     const struct raft *raft = &node->raft;
     raft_index best = 0;
-    uint64_t heir = 0;
+    raft_id heir = 0;
     for (unsigned i = 0; i < raft->configuration.n; i++) {
         const struct raft_server *server = &raft->configuration.servers[i];
-        const struct node_peer *peer = node_peer_find(node, server->id);
-        bool heard = peer != NULL && peer->heard &&
-                     node_now_ms(node) - peer->heard_ms < node->options.election_timeout_ms;
-        if (server->id != raft->id && server->role == RAFT_VOTER && heard &&
+        if (server->id != raft->id && server->role == RAFT_VOTER && is_heard(node, server->id) &&
             raft->leader_state.progress[i].match_index > best) {
             best = raft->leader_state.progress[i].match_index;
             heir = server->id;
@@ -239,29 +262,114 @@ static uint64_t choose_heir(const struct consensus *node)
     return heir;
 }
 
+/* Entries of this leader's log that it has not acknowledged; UINT64_MAX if it is no member. */
+static uint64_t lag_of(const struct raft *raft, raft_id id)
+{
+    unsigned server = raft_view_server(raft, id);
+    return server < raft->configuration.n
+               ? raft_view_last(raft) - raft->leader_state.progress[server].match_index
+               : UINT64_MAX;
+}
+
+static struct status ask_heir(struct consensus *node, struct change *change)
+{
+    change->done = false;
+    change->asked++;
+    int code = raft_transfer(&node->raft, &change->transfer, change->heir, transfer_on_done);
+    change->done = code != 0;
+    guard_poll(node->guard);
+    return node_status_of(code, "hand over");
+}
+
+/* Could the heir take over now? */
+static bool is_fit(const struct consensus *node, raft_id heir)
+{
+    return is_heard(node, heir) && lag_of(&node->raft, heir) <= HEIR_LAG_MAX;
+}
+
+/* True while there is still hope, though nothing may be on the way. */
+static bool pursue(struct consensus *node, struct change *change)
+{
+    uint64_t now_ms = node_now_ms(node);
+    if (node->raft.state != RAFT_LEADER || change->owner == NULL || now_ms >= change->until_ms) {
+        return false;
+    }
+    if (!change->fixed) {
+        raft_id heir = choose_heir(node);
+        change->heir = heir == 0 ? change->heir : heir;
+    }
+    if (now_ms >= change->not_before_ms && is_fit(node, change->heir)) {
+        change->not_before_ms = now_ms + 2 * (uint64_t)node->options.election_timeout_ms;
+        (void)failed(ask_heir(node, change)); /* Then again. */
+    }
+    return true;
+}
+
+static struct status may_lead(const struct consensus *node, raft_id heir)
+{
+    unsigned server = raft_view_server(&node->raft, heir);
+    if (heir == node->raft.id || server == node->raft.configuration.n) {
+        return fail(STATUS_NOT_FOUND, "hand over: no other member has this id");
+    }
+    if (node->raft.configuration.servers[server].role != RAFT_VOTER) {
+        return fail(STATUS_INVALID, "hand over: the node has no vote, and only voters lead");
+    }
+    return OK;
+}
+
 struct status consensus_transfer(struct consensus *consensus, uint64_t node_id,
-                                 struct membership_change *owner, membership_done done)
+                                 uint64_t patience_ms, struct membership_change *owner,
+                                 membership_done done)
 {
     struct status status = may_change(consensus);
+    raft_id heir = 0;
+    if (!failed(status)) {
+        heir = node_id == 0 ? choose_heir(consensus) : node_id;
+        status = heir == 0 ? fail(STATUS_NOT_FOUND, "hand over: no other voter answers")
+                           : may_lead(consensus, heir);
+    }
     if (failed(status)) {
         return status;
-    }
-    node_id = node_id == 0 ? choose_heir(consensus) : node_id;
-    if (node_id == 0) {
-        return fail(STATUS_NOT_FOUND, "hand over: no other voter answers");
     }
     struct change *change = begin(consensus, owner, done);
     if (change == NULL) {
         return fail(STATUS_NO_MEMORY, "hand over");
     }
     change->is_transfer = true;
-    int code = raft_transfer(&consensus->raft, &change->transfer, node_id, transfer_on_done);
-    if (code != 0) {
-        forget(consensus, change);
+    change->done = true;
+    change->heir = heir;
+    change->fixed = node_id != 0;
+    change->until_ms = node_now_ms(consensus) + patience_ms;
+    if (patience_ms == 0) { /* Now or never. */
+        status = ask_heir(consensus, change);
+        if (failed(status)) {
+            forget(consensus, change);
+        }
     }
-    guard_poll(consensus->guard);
-    return node_status_of(code, "hand over");
+    return status;
 }
+
+static struct status why_still_here(const struct change *change)
+{
+    const struct consensus *node = change->node;
+    uint64_t silent_ms = silent_for_ms(node, change->heir);
+    uint64_t lag = lag_of(&node->raft, change->heir);
+    if (silent_ms == UINT64_MAX) {
+        return fail(STATUS_TIMEOUT, "the node that is to take over has not answered this leader");
+    }
+    if (silent_ms >= node->options.election_timeout_ms) {
+        return fail(STATUS_TIMEOUT, "the node that is to take over has not answered for %llu ms",
+                    (unsigned long long)silent_ms);
+    }
+    if (lag > HEIR_LAG_MAX && lag != UINT64_MAX) {
+        return fail(STATUS_TIMEOUT,
+                    "the node that is to take over is catching up, it lacks %llu entries",
+                    (unsigned long long)lag);
+    }
+    return fail(STATUS_TIMEOUT, "nobody took over, though asked %u times", change->asked);
+}
+
+/* ---- Answering ---- */
 
 static struct status outcome_of(const struct change *change)
 {
@@ -272,7 +380,7 @@ static struct status outcome_of(const struct change *change)
         return node_status_of(change->code, "change the members");
     }
     if (change->node->raft.state == RAFT_LEADER) {
-        return fail(STATUS_TIMEOUT, "nobody took over");
+        return why_still_here(change);
     }
     return OK;
 }
@@ -283,7 +391,8 @@ void membership_turn(struct consensus *node)
     while (*at != NULL) {
         struct change *change = *at;
         bool handed_over = change->is_transfer && node->raft.state != RAFT_LEADER;
-        if (!change->done && !(handed_over && change->owner != NULL)) {
+        bool pending = change->is_transfer && change->done && pursue(node, change);
+        if (pending || (!change->done && !(handed_over && change->owner != NULL))) {
             at = &change->next;
             continue;
         }

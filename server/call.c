@@ -106,7 +106,20 @@ void call_error(struct call *call, uint64_t error, struct slice message)
 
 void call_fail(struct call *call, struct status status)
 {
+    if (status.code == STATUS_NO_QUORUM) {
+        call_fail_unchanged(call, status); /* So the code is documented. */
+        return;
+    }
     call_error(call, rpc_error_of_status(status.code), slice_of(status.message));
+}
+
+void call_fail_unchanged(struct call *call, struct status status)
+{
+    char message[2 * STATUS_MESSAGE_SIZE];
+    int reason_size = (int)strcspn(status.message, "\n");
+    (void)snprintf(message, sizeof message, "%.*s; nothing was changed%s", reason_size,
+                   status.message, status.message + reason_size);
+    call_error(call, rpc_error_of_status(status.code), slice_of(message));
 }
 
 void call_refuse(struct call *call, enum refusal refusal)
@@ -189,6 +202,20 @@ bool call_params(struct call *call, void *out)
     return !failed(status);
 }
 
+/* The command that was proposed last will never be applied. */
+static void fail_proposal(struct call *call, struct status status)
+{
+    if (status.code == STATUS_NOT_LEADER || status.code == STATUS_NO_QUORUM) {
+        status = daemon_no_leader(call->daemon);
+    }
+    if (call->part_done) {
+        call_fail(call, wrap(fail(STATUS_UNKNOWN, "%s", status.message), "%s: only a part was done",
+                             call->row->name));
+    } else {
+        call_fail_unchanged(call, status);
+    }
+}
+
 static void on_proposed(struct proposal *proposal, struct status status, struct outcome outcome)
 {
     struct call *call = proposal->context;
@@ -200,13 +227,12 @@ static void on_proposed(struct proposal *proposal, struct status status, struct 
                        "%s: the outcome is not known, for leadership was lost on the way; look "
                        "at the state before you repeat it",
                        call->row->name));
-    } else if (status.code == STATUS_NOT_LEADER) {
-        call_fail(call, daemon_no_leader(call->daemon));
     } else if (failed(status)) {
-        call_fail(call, status);
+        fail_proposal(call, status);
     } else if (applied.refusal != REFUSAL_NONE) {
         call_refuse(call, (enum refusal)applied.refusal);
     } else {
+        call->part_done = true;
         call->applied(call, applied);
     }
     call_release(call);
@@ -237,19 +263,20 @@ void call_propose(struct call *call, struct command *command,
                                    buffer_slice(&daemon->scratch), on_proposed);
     }
     buffer_clear(&daemon->scratch);
-    if (status.code == STATUS_NOT_LEADER || status.code == STATUS_NO_QUORUM) {
-        status = daemon_no_leader(daemon);
-    }
-    if (failed(status) && call->changing) { /* Of several commands the first ones are applied. */
-        status = wrap(fail(STATUS_UNKNOWN, "%s", status.message), "%s: only a part was done",
-                      call->row->name);
-    }
     if (failed(status)) {
-        call_fail(call, status);
+        fail_proposal(call, status);
         return;
     }
     call->changing = true;
     call_hold(call);
+}
+
+uint64_t call_patience_ms(const struct call *call)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t left_ms = call->deadline_at_ms > now_ms ? call->deadline_at_ms - now_ms : 0;
+    uint64_t try_ms = 2 * call->daemon->config.election_timeout_ms;
+    return left_ms > try_ms ? left_ms - try_ms : 0;
 }
 
 bool call_begin(struct daemon *daemon, const struct rpc_frame *frame, const struct caller *caller,

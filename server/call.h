@@ -48,6 +48,7 @@ struct call {
     uint64_t deadline_at_ms; /* On the monotonic clock. */
     bool answered;
     bool changing;    /* Proposed: a time-out means "outcome unknown". */
+    bool part_done;   /* Of what it changes: a failure means "outcome unknown", too. */
     bool retried;     /* Forwarded a second time. */
     unsigned pending; /* Started and not yet come back. */
 
@@ -88,8 +89,9 @@ void call_reply(struct call *call, const void *result);
 /* Answer {message: ...}. The method's result must be rpc_done. */
 void call_done(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Answer with an error. */
+/* Answer with an error. Unchanged: nothing was, and the message says so. */
 void call_fail(struct call *call, struct status status);
+void call_fail_unchanged(struct call *call, struct status status);
 void call_refuse(struct call *call, enum refusal refusal);
 void call_error(struct call *call, uint64_t error, struct slice message);
 
@@ -102,6 +104,9 @@ void call_relay(struct call *call, struct slice result);
  */
 void call_propose(struct call *call, struct command *command,
                   void (*applied)(struct call *call, struct apply_outcome outcome));
+
+/* How long leadership may be tried to be handed over, so that the call is still answered in time. */
+uint64_t call_patience_ms(const struct call *call);
 
 /* Something was started, or came back; the call may be gone after call_release(). */
 void call_hold(struct call *call);

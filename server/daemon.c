@@ -226,7 +226,7 @@ static void on_drained(void *context)
     daemon->phase = DAEMON_HANDING_OVER;
     daemon->hand_over.context = daemon;
     if (daemon->event.role != CONSENSUS_LEADER ||
-        failed(consensus_transfer(daemon->consensus, 0, &daemon->hand_over, on_handed_over))) {
+        failed(consensus_transfer(daemon->consensus, 0, 0, &daemon->hand_over, on_handed_over))) {
         daemon->phase = DAEMON_HANDED_OVER;
     }
 }

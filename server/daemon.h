@@ -175,7 +175,8 @@ static inline bool daemon_leads(const struct daemon *daemon)
  * member is asked; the answer is no until it has come. */
 bool daemon_knows(struct daemon *daemon, uint64_t node_id);
 
-/* Why there is no leader to ask, in words: "no quorum: 1 of 3 voters reachable (b, c down)". */
+/* Why there is no leader to ask, in words: "no quorum: 1 of 3 voters reachable (b, c down)". After a
+ * newline, what helps, if there is more to say than of every lost quorum. */
 MUST_USE struct status daemon_no_leader(struct daemon *daemon);
 
 /* Name of a member, or its id in hex, in the arena. */

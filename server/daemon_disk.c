@@ -69,7 +69,7 @@ static void yield_if_full(struct daemon *daemon, uint64_t now_ms)
         consensus_status(daemon->consensus, raft);
         uint64_t heir = choose_heir(daemon, raft);
         daemon->yield.context = daemon;
-        daemon->yielding = heir != 0 && !failed(consensus_transfer(daemon->consensus, heir,
+        daemon->yielding = heir != 0 && !failed(consensus_transfer(daemon->consensus, heir, 0,
                                                                    &daemon->yield, on_yielded));
         if (daemon->yielding) {
             log_event(LOG_LEVEL_WARNING, "this leader's disk is full, another is to lead",

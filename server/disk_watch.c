@@ -60,15 +60,14 @@ struct status disk_watch_room(const struct disk_watch *watch, bool follower)
     }
     uint64_t needed = watch->reserve + watch->reserve / 4;
     if (watch->space.free >= needed) {
-        return fail(
-            STATUS_FULL,
-            "the disk has %llu inodes free and %u are kept back; nothing was changed\nRemove "
-            "files from the data folder's disk; it then goes on by itself",
-            (unsigned long long)watch->space.free_inodes, DISK_WATCH_INODES_MIN);
+        return fail(STATUS_FULL,
+                    "the disk has %llu inodes free and %u are kept back\nRemove "
+                    "files from the data folder's disk; it then goes on by itself",
+                    (unsigned long long)watch->space.free_inodes, DISK_WATCH_INODES_MIN);
     }
     return fail(STATUS_FULL,
-                "the disk has %llu MiB free, %llu MiB less than are kept back; nothing was "
-                "changed\nFree space on the data folder's disk; it then goes on by itself",
+                "the disk has %llu MiB free, %llu MiB less than are kept back\n"
+                "Free space on the data folder's disk; it then goes on by itself",
                 (unsigned long long)(watch->space.free / MIB),
                 (unsigned long long)((needed - watch->space.free + MIB - 1) / MIB));
 }

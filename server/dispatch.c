@@ -226,8 +226,8 @@ static void unwrap_forward(struct call *call)
         call->deadline_at_ms = clock_monotonic_ms() + forward.deadline_ms;
     }
     if (!daemon_leads(call->daemon)) {
-        call_fail(call, fail(STATUS_UNREACHABLE, "the node asked is no longer the leader; nothing "
-                                                 "was changed, ask again"));
+        call_fail_unchanged(
+            call, fail(STATUS_UNREACHABLE, "the node asked is no longer the leader\nAsk again."));
         return;
     }
     struct buffer params = {0};

@@ -91,9 +91,8 @@ static void answer_lost(struct call *call, bool was_sent)
                        "at the state before you repeat it",
                        call->row->name));
     } else {
-        call_fail(call, fail(STATUS_UNREACHABLE,
-                             "%s: the leader could not be reached; nothing was changed, ask again",
-                             call->row->name));
+        call_fail_unchanged(
+            call, fail(STATUS_UNREACHABLE, "%s: the leader could not be reached", call->row->name));
     }
 }
 
@@ -145,7 +144,7 @@ static void begin_next(struct forwarder *forwarder)
         while (lost != NULL) {
             struct call *call = lost;
             lost = call->next_lost;
-            call_fail(call, status);
+            call_fail_unchanged(call, status);
             call_release(call);
         }
     }
@@ -374,7 +373,7 @@ void forward_call(struct forwarder *forwarder, struct call *call)
         status = send_call(forwarder, call);
     }
     if (failed(status)) {
-        call_fail(call, status);
+        call_fail_unchanged(call, status);
         return;
     }
     forwarder->waiting[call->forward_id % FORWARD_CALLS_MAX] = call;

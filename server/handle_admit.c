@@ -349,8 +349,8 @@ static void on_looked_up(void *argument, enum cloud_check answer, const char *re
     }
     /* The cloud is not unreachable then: it is for another leader to ask. */
     if (!daemon_leads(call->daemon) || call->daemon->stopping) {
-        call_fail(call, fail(STATUS_UNREACHABLE, "this node does not lead any more; nothing was "
-                                                 "changed, ask again"));
+        call_fail_unchanged(
+            call, fail(STATUS_UNREACHABLE, "this node does not lead any more\nAsk again."));
         call_release(call);
         return;
     }

@@ -12,6 +12,7 @@
 #include "leave.h"
 #include "membership_worker.h"
 #include "names.h"
+#include "neighbours.h"
 #include "views.h"
 
 void handle_cluster_status(struct call *call)
@@ -184,6 +185,7 @@ static void on_demoted(struct membership_change *change, struct status status)
     if (failed(status)) {
         call_fail(call, wrap(status, "take its vote"));
     } else {
+        call->part_done = true;
         propose_removal(call, removal->node_id, removal->force);
     }
     call_release(call);
@@ -233,9 +235,10 @@ static void remove_other(struct call *call, uint64_t node_id, bool force)
             consensus_assign(daemon->consensus, node_id, MEMBER_STANDBY, &call->change, on_demoted);
     }
     if (failed(status)) {
-        call_fail(call, status);
+        call_fail_unchanged(call, status);
         return;
     }
+    call->changing = true;
     call_hold(call);
 }
 
@@ -272,7 +275,8 @@ static void give_way(struct call *call)
 {
     struct daemon *daemon = call->daemon;
     call->change.context = call;
-    struct status status = consensus_transfer(daemon->consensus, 0, &call->change, on_handed_over);
+    struct status status = consensus_transfer(daemon->consensus, 0, call_patience_ms(call),
+                                              &call->change, on_handed_over);
     if (status.code == STATUS_NOT_FOUND && membership_make_heir(daemon->membership)) {
         status = fail(STATUS_BUSY, "this node leads, and another is being made ready to; nothing "
                                    "else was changed, ask again");
@@ -305,37 +309,77 @@ void handle_cluster_remove(struct call *call)
     }
 }
 
+/* ---- Handing over ---- */
+
 static void on_transferred(struct membership_change *change, struct status status)
 {
     struct call *call = change->context;
     if (failed(status)) {
-        call_fail(call, status);
+        call_fail_unchanged(call, wrap(status, "hand over"));
     } else {
         call_done(call, "another node leads now");
     }
     call_release(call);
 }
 
+static bool is_heard(const struct call *call, uint64_t node_id)
+{
+    struct consensus_status raft;
+    consensus_status(call->daemon->consensus, &raft);
+    for (size_t i = 0; i < raft.member_count; i++) {
+        if (raft.members[i].node_id == node_id) {
+            return raft.members[i].heard_ms_ago < call->daemon->config.election_timeout_ms;
+        }
+    }
+    return false;
+}
+
+/* Waiting for it would be in vain. One that is only behind, or has just restarted, is waited for. */
+static struct status may_lead(const struct call *call, const struct member *member)
+{
+    const struct neighbour *told = neighbours_find(call->daemon->neighbours, member->node_id);
+    if (!is_voter(call, member->node_id)) {
+        return fail(STATUS_REFUSED,
+                    "%.*s has no vote, and only voters lead\n`muster cluster members` shows who "
+                    "votes.",
+                    SLICE_ARG(member->name));
+    }
+    if (member->quarantine != QUARANTINE_NONE) {
+        return fail(STATUS_REFUSED,
+                    "the data of %.*s is damaged\n`muster cluster status` says how it is mended.",
+                    SLICE_ARG(member->name));
+    }
+    if (told != NULL && told->suspended && !is_heard(call, member->node_id)) {
+        return fail(STATUS_REFUSED, "%.*s takes no part for now: %s\n%s", SLICE_ARG(member->name),
+                    told->reason, told->remedy);
+    }
+    return OK;
+}
+
 void handle_cluster_transfer(struct call *call)
 {
     struct rpc_name params;
-    struct member member;
+    struct member member = {0};
     if (!call_params(call, &params)) {
         return;
     }
-    struct status status = find_member(call, params.name, &member);
+    struct status status = params.name.size == 0 ? OK : find_member(call, params.name, &member);
     if (!failed(status) && member.node_id == call->daemon->identity.node_id) {
         call_done(call, "%s leads already", call->daemon->config.name);
         return;
     }
+    if (!failed(status) && member.node_id != 0) {
+        status = may_lead(call, &member);
+    }
     if (!failed(status)) {
         call->change.context = call;
-        status = consensus_transfer(call->daemon->consensus, member.node_id, &call->change,
-                                    on_transferred);
+        status = consensus_transfer(call->daemon->consensus, member.node_id, call_patience_ms(call),
+                                    &call->change, on_transferred);
     }
     if (failed(status)) {
-        call_fail(call, status);
+        call_fail_unchanged(call, status);
         return;
     }
+    call->changing = true;
     call_hold(call);
 }

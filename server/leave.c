@@ -277,7 +277,8 @@ static void hand_over(struct leaver *leaver)
     become(leaver, LEAVER_HANDING_OVER);
     leaver->change.context = leaver;
     struct status status =
-        consensus_transfer(leaver->daemon->consensus, 0, &leaver->change, on_handed_over);
+        consensus_transfer(leaver->daemon->consensus, 0, call_patience_ms(leaver->call) / 2,
+                           &leaver->change, on_handed_over);
     if (status.code == STATUS_BUSY ||
         (status.code == STATUS_NOT_FOUND && membership_make_heir(leaver->daemon->membership))) {
         become(leaver, LEAVER_WAITING); /* Another change is under way: again at the next tick. */

@@ -150,7 +150,7 @@ static struct status start(struct membership *membership, struct membership_acti
     case MEMBERSHIP_VOTER:
         return consensus_assign(consensus, action.node_id, MEMBER_VOTER, change, on_changed);
     case MEMBERSHIP_DROP: return consensus_remove(consensus, action.node_id, change, on_changed);
-    case MEMBERSHIP_HAND_OVER: return consensus_transfer(consensus, 0, change, on_changed);
+    case MEMBERSHIP_HAND_OVER: return consensus_transfer(consensus, 0, 0, change, on_changed);
     case MEMBERSHIP_CONFIRM: return propose_standing(membership, action.node_id, true);
     case MEMBERSHIP_ROLL_BACK: return propose_standing(membership, action.node_id, false);
     case MEMBERSHIP_OUT: return propose_out(membership, action.node_id);

@@ -112,7 +112,8 @@ static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
             "`muster cluster leave` makes it standalone; then it may join again.");
     } else if (!daemon_is_suspended(daemon) && (view->leader.size == 0 || !view->quorum)) {
         struct status status = daemon_no_leader(daemon);
-        add(list, view_text(list->arena, "%s", status.message),
+        int reason_size = (int)strcspn(status.message, "\n");
+        add(list, view_text(list->arena, "%.*s", reason_size, status.message),
             "Bring the nodes that are down back, or their network; writes are refused until then.");
     }
 }
@@ -352,9 +353,7 @@ struct status daemon_no_leader(struct daemon *daemon)
                     voters, down);
     }
     if (voters == 0) {
-        return fail(STATUS_NO_QUORUM, "this node has not heard from its cluster yet; nothing was "
-                                      "changed, ask again");
+        return fail(STATUS_NO_QUORUM, "this node has not heard from its cluster yet\nAsk again.");
     }
-    return fail(STATUS_NO_QUORUM, "no leader at the moment: an election is under way; nothing was "
-                                  "changed, ask again");
+    return fail(STATUS_NO_QUORUM, "no leader at the moment: an election is under way\nAsk again.");
 }

@@ -68,7 +68,7 @@ struct status daemon_rpc_address(struct daemon *daemon, uint64_t node_id, char o
     struct member member;
     struct status status = store_member(daemon->store, &arena, node_id, &member);
     if (failed(status) || !address_book_rpc(&daemon->addresses, &member, out)) {
-        status = fail(STATUS_UNREACHABLE, "the leader's address is not known here yet; ask again");
+        status = fail(STATUS_UNREACHABLE, "the leader's address is not known here yet\nAsk again.");
     }
     arena_release(&arena);
     return status;

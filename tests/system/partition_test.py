@@ -116,6 +116,7 @@ def requests_of(cloud, node):
 def check_says_why(what, problem, others):
     check_equal(f"{what}: error code", problem.code, NO_QUORUM)
     check("no quorum: 1 of 3 voters reachable" in problem.message, f"{what} does not say why: {problem.message}")
+    check("down); nothing was changed" in problem.message, f"{what} does not say what is now: {problem.message}")
     for other in others:
         check(other.name in problem.message, f"{what} does not name {other.name}: {problem.message}")
 

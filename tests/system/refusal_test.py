@@ -270,9 +270,7 @@ class Refusals:
         follower = [node for node in self.cluster.followers() if node is not self.machine][0]
         self.leave(follower)
         if self.cluster.leader() is self.machine:
-            self.cluster.leader().muster("cluster", "transfer", [
-                member["name"] for member in self.cluster.call("cluster.members")["members"]
-                if member["role"] == "voter" and member["name"] != self.machine.name][0])
+            self.machine.muster("cluster", "transfer")
             wait_for("another leads", lambda: self.cluster.leader() is not self.machine, 30)
         leader = self.cluster.leader()
         self.leave(leader)

@@ -257,6 +257,8 @@ class Twenty:
     def leaving(self):
         """The leader and two standbys leave at once, and come back at once."""
         leader = self.cluster.leader()
+        out = leader.muster("cluster", "transfer", self.role("standby")[0].name, expect=3)
+        check("has no vote" in out, f"a standby is refused in other words: {out}")
         if leader.name == self.machine:
             target = self.role("voter")[0]
             leader.muster("cluster", "transfer", target.name)

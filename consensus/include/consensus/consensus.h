@@ -257,10 +257,16 @@ MUST_USE struct status consensus_assign(struct consensus *consensus, uint64_t no
 MUST_USE struct status consensus_remove(struct consensus *consensus, uint64_t node_id,
                                         struct membership_change *change, membership_done done);
 
-/* Hand leadership to a voter (0: the best caught up). Answers when it is no longer ours, or
- * STATUS_TIMEOUT after an election time-out, with everything as it was. */
+/*
+ * Hand leadership to a voter (0: the best caught up). Answers when it is no longer ours, or
+ * STATUS_TIMEOUT, saying why, with everything as it was. Without patience the voter is asked once, at
+ * once, and has an election time-out. Otherwise it is asked when it answers and has almost all of the
+ * log, and asked again, but not after `patience_ms`; meanwhile no other change of the members can begin.
+ * Writes are refused only while it is asked. STATUS_INVALID: the node has no vote.
+ */
 MUST_USE struct status consensus_transfer(struct consensus *consensus, uint64_t node_id,
-                                          struct membership_change *change, membership_done done);
+                                          uint64_t patience_ms, struct membership_change *change,
+                                          membership_done done);
 
 /* ---- Going on without the other members ---- */
 

@@ -507,7 +507,7 @@ struct status cluster_transfer(struct cluster *cluster, int leader, int number)
     struct membership_change change = {.context = &answer};
     return wait_answer(cluster,
                        consensus_transfer(cluster->nodes[leader].consensus,
-                                          number < 0 ? 0 : cluster->nodes[number].id, &change,
+                                          number < 0 ? 0 : cluster->nodes[number].id, 0, &change,
                                           change_on_done),
                        &answer);
 }
