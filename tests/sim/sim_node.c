@@ -61,9 +61,12 @@ static void on_fatal(void *context, const char *action, int code)
 {
     struct sim_node *node = context;
     world_say(node->world, "node %u cannot %s: %s", node->number, action, raft_strerror(code));
+    /* libraft may stop itself in the very turn in which the log is poisoned, with its own word for it:
+     * when it cannot store a snapshot, for one. The log's is the reason then (node_io_reason()). */
+    bool is_poisoned = failed(wal_failure(node->wal)) && node->disk.errors > 0;
     /* A follower asks for room before; a leader's barrier comes as it must. */
     bool asked = strcmp(action, "write entries") == 0 && node->raft->state == RAFT_FOLLOWER;
-    bool may = code == RAFT_IOERR || node->disk.dead ||
+    bool may = code == RAFT_IOERR || node->disk.dead || is_poisoned ||
                (code == RAFT_NOSPACE && node->disk.full_count > 0 && !asked);
     if (!may) {
         check_fail(node->world, VERDICT_CRASHED, "node %u cannot %s", node->number, action);
