@@ -13,6 +13,7 @@
 
 #include "base/crc32c.h"
 #include "base/fault.h"
+#include "base/hex.h"
 #include "sim_disk.h"
 #include "wal_format.h"
 #include "wal_harness.h"
@@ -120,6 +121,33 @@ static void test_golden(void **state)
         }
         CHECK_SLICE(slice_of(hex), slice_of(rows[i].hex));
     }
+}
+
+/* Of a snapshot: 64 bytes of header, a configuration of one voter, 16 bytes of manifest. */
+static void test_golden_snapshot(void **state)
+{
+    (void)state;
+    static const char expected[] =
+        "6d75737472534e500100000001000000020000000000000002000000000000000100000000000000"
+        "0f000000100000000000000000000000000000004f35385d070000000000000001000300683a3177"
+        "686174207761732073796e6365642e";
+    static uint8_t bytes[65536];
+    char manifest[] = "what was synced.";
+    struct raft_buffer buffer = {.base = manifest, .len = sizeof manifest - 1};
+    struct raft_snapshot snapshot = {
+        .index = 2, .term = 2, .configuration_index = 1, .bufs = &buffer, .n_bufs = 1};
+    raft_configuration_init(&snapshot.configuration);
+    CHECK(raft_configuration_add(&snapshot.configuration, 7, "h:1", RAFT_VOTER) == 0);
+    struct wal *wal = open_log();
+    CHECK_OK(wal_set_term(wal, 2));
+    CHECK_OK(harness_append_now(wal, 1, 2, 2, 8));
+    CHECK_OK(harness_put(wal, &snapshot, 100));
+    raft_configuration_close(&snapshot.configuration);
+    harness_close(wal);
+    (void)file_read("0000000000000002.snapshot", bytes, sizeof bytes);
+    char hex[sizeof expected] = "";
+    hex_encode((struct slice){.data = bytes, .size = sizeof expected / 2}, hex);
+    CHECK_SLICE(slice_of(hex), slice_of(expected));
 }
 
 static void test_other_version(void **state)
@@ -601,6 +629,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_golden, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_golden_snapshot, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_other_version, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_flipped_bits, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_flipped_last_write, make_directory, remove_directory),

@@ -94,6 +94,18 @@ struct status harness_append_now(struct wal *wal, uint64_t first, uint64_t term,
     return status;
 }
 
+struct status harness_put(struct wal *wal, const struct raft_snapshot *snapshot, unsigned trailing)
+{
+    struct harness_append put = {.request = {.context = &put}};
+    struct status status = wal_snapshot_put(wal, &put.request, snapshot, trailing, on_done);
+    if (!failed(status)) {
+        (void)wal_pump(wal);
+        CHECK_U64(put.answers, 1);
+        status = put.status;
+    }
+    return status;
+}
+
 struct status harness_snapshot(struct wal *wal, uint64_t index, uint64_t term, unsigned trailing)
 {
     uint8_t content[120];
@@ -103,14 +115,8 @@ struct status harness_snapshot(struct wal *wal, uint64_t index, uint64_t term, u
         .index = index, .term = term, .configuration_index = 1, .bufs = &buffer, .n_bufs = 1};
     raft_configuration_init(&snapshot.configuration);
     CHECK(raft_configuration_add(&snapshot.configuration, 1, "127.0.0.1:1", RAFT_VOTER) == 0);
-    struct harness_append put = {.request = {.context = &put}};
-    struct status status = wal_snapshot_put(wal, &put.request, &snapshot, trailing, on_done);
+    struct status status = harness_put(wal, &snapshot, trailing);
     raft_configuration_close(&snapshot.configuration);
-    if (!failed(status)) {
-        (void)wal_pump(wal);
-        CHECK_U64(put.answers, 1);
-        status = put.status;
-    }
     return status;
 }
 

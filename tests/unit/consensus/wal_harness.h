@@ -45,7 +45,10 @@ void harness_release(struct harness_append *append);
 struct status harness_append_now(struct wal *wal, uint64_t first, uint64_t term, unsigned count,
                                  size_t size);
 
-/* Store a snapshot of one server whose manifest is harness_fill()ed, and pump. */
+/* Store a snapshot, and pump. */
+struct status harness_put(struct wal *wal, const struct raft_snapshot *snapshot, unsigned trailing);
+
+/* The same with one of one server whose manifest is harness_fill()ed. */
 struct status harness_snapshot(struct wal *wal, uint64_t index, uint64_t term, unsigned trailing);
 
 /* Load and check that exactly entries `start` to `last` of `term` are there; 0 for any term. */

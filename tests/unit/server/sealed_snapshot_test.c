@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "scratch.h"
 #include "store/seal.h"
 
@@ -283,11 +284,57 @@ static void test_newer(void **state)
     scratch_remove(folder);
 }
 
+/* What was saved with this version must be opened by every later one, with the key that people
+ * have kept: a change of these bytes is a change of what can be read, and no reason to renew them. */
+static void test_golden(void **state)
+{
+    static const char held[] =
+#include "sealed_snapshot_golden.h"
+        ;
+    static const char kept_key[] =
+        "muster-recovery1.FCw_yvCr5QshoS3cB4PaOG2W_pqSpqK1pHlEWgjjPS1io9RG";
+    uint8_t bytes[sizeof held / 2];
+    char folder[SCRATCH_PATH_SIZE];
+    struct arena arena = {0};
+    struct snapshot_header header;
+    struct secret recovery = {0};
+    struct secret opened = {0};
+    (void)state;
+    scratch_make(folder);
+    int fd = make_file(folder, "snapshot");
+    int image = make_image(folder, 100);
+    int out = make_file(folder, "out");
+    CHECK(hex_decode(slice_of(held), bytes, sizeof bytes));
+    CHECK(write(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes);
+    CHECK_OK(snapshot_check(fd, &arena, &header));
+    CHECK_SLICE(header.cluster, slice_of("office"));
+    CHECK_SLICE(header.digest, slice_of("7:ab"));
+    CHECK_U64(header.index, 7);
+    CHECK_U64(header.pending, 4);
+    CHECK_OK(recovery_key_parse(slice_of(kept_key), &recovery));
+    CHECK_OK(snapshot_open_key(&header, secret_slice(&recovery), &opened));
+    CHECK(secret_equal(secret_slice(&opened), cluster_key()));
+    CHECK_OK(snapshot_unpack(fd, secret_slice(&opened), out));
+    uint8_t *left = content_of(out);
+    uint8_t *right = content_of(image);
+    CHECK(size_of(out) == 100 && memcmp(left, right, 100) == 0);
+    free(left);
+    free(right);
+    secret_release(&recovery);
+    secret_release(&opened);
+    arena_release(&arena);
+    (void)close(fd);
+    (void)close(image);
+    (void)close(out);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes), cmocka_unit_test(test_changed), cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_moved), cmocka_unit_test(test_keys),    cmocka_unit_test(test_newer),
+        cmocka_unit_test(test_sizes),  cmocka_unit_test(test_changed), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_moved),  cmocka_unit_test(test_keys),    cmocka_unit_test(test_newer),
+        cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
