@@ -67,6 +67,8 @@ const struct cli_command cli_commands[] = {
      "Make this node a member of the cluster that the join token names", cmd_cluster_join},
     {"cluster leave", NULL, 0, 0, YES, NULL, "Take this node out of its cluster",
      cmd_cluster_leave},
+    {"cluster reset", NULL, 0, 0, YES | CLI_TAKES(CLI_CHECK), NULL,
+     "Make this node, which its cluster removed or left behind, standalone", cmd_cluster_reset},
     {"cluster rebuild", NULL, 0, 0, YES | CLI_TAKES(CLI_CHECK), NULL,
      "Fetch this node's damaged data anew from the other members", cmd_cluster_rebuild},
     {"cluster remove", "NODE", 1, 1, YES | CLI_TAKES(CLI_FORCE), NULL,

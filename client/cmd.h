@@ -13,6 +13,7 @@ int cmd_cluster_members(struct cli *cli);
 int cmd_cluster_init(struct cli *cli);
 int cmd_cluster_join(struct cli *cli);
 int cmd_cluster_leave(struct cli *cli);
+int cmd_cluster_reset(struct cli *cli);
 int cmd_cluster_rebuild(struct cli *cli);
 int cmd_cluster_remove(struct cli *cli);
 int cmd_cluster_transfer(struct cli *cli);

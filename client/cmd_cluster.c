@@ -14,6 +14,7 @@
 #define JOIN_LOOK_MS 1000U
 #define JOIN_STANDALONE_LOOKS 5U /* So long it may be on its way to another standing. */
 #define TOKEN_TTL_DEFAULT_S 3600U
+#define RESET_PATIENCE_MS 30000U /* A node that has no leader asks the members first. */
 
 int cmd_cluster_init(struct cli *cli)
 {
@@ -31,6 +32,40 @@ int cmd_cluster_leave(struct cli *cli)
         return exit_code;
     }
     return cli_call(cli, RPC_CLUSTER_LEAVE, &empty, NULL);
+}
+
+static void print_discarded(struct cli *cli, const struct rpc_discarded *discarded)
+{
+    const struct slice *items = discarded->items.items;
+    (void)fprintf(stderr, "%s\nA reset throws away, of the cluster %s:\n",
+                  output_safe(&cli->arena, discarded->reason),
+                  output_safe(&cli->arena, discarded->cluster));
+    for (size_t i = 0; i < discarded->items.count; i++) {
+        (void)fprintf(stderr, "  - %s\n", output_safe(&cli->arena, items[i]));
+    }
+}
+
+int cmd_cluster_reset(struct cli *cli)
+{
+    struct rpc_reset reset = {.check = true};
+    struct rpc_discarded discarded = {0};
+    cli->timeout_ms = cli->timeout_ms == 0 ? RESET_PATIENCE_MS : cli->timeout_ms;
+    int exit_code = cli_call(cli, RPC_CLUSTER_RESET, &reset, &discarded);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    print_discarded(cli, &discarded);
+    reset.check = cli_has(cli, CLI_CHECK);
+    if (!reset.check) {
+        if (!cli_confirm(cli, &exit_code, "This node becomes standalone.")) {
+            return exit_code;
+        }
+        exit_code = cli_call(cli, RPC_CLUSTER_RESET, &reset, &discarded);
+    }
+    if (exit_code == 0 && !output_json(cli, &rpc_discarded_codec, &discarded, &exit_code)) {
+        (void)printf("%s\n", output_safe(&cli->arena, discarded.message));
+    }
+    return exit_code;
 }
 
 int cmd_cluster_rebuild(struct cli *cli)
@@ -78,10 +113,14 @@ int cmd_token_create(struct cli *cli)
     if (exit_code != 0 || output_json(cli, &rpc_token_created_codec, &created, &exit_code)) {
         return exit_code;
     }
-    (void)printf("%s\n", output_safe(&cli->arena, created.token));
-    (void)fprintf(
-        stderr, "Good once, until %s; id %s. On the node that shall join: muster cluster join\n",
-        output_time(created.expires_at_ms, until), output_safe(&cli->arena, created.token_id));
+    const char *token = output_safe(&cli->arena, created.token);
+    (void)fprintf(stderr, "Good once, until %s; id %s. On the node that shall join:\n",
+                  output_time(created.expires_at_ms, until),
+                  output_safe(&cli->arena, created.token_id));
+    /* The token is no argument: those can be read by everybody on that node. */
+    (void)printf(cli->terminal ? "muster cluster join --yes --token-file - <<'END'\n%s\nEND\n"
+                               : "%s\n",
+                 token);
     return 0;
 }
 
@@ -130,6 +169,11 @@ static int show_joined(struct cli *cli, const struct rpc_joined *joined)
         cmd_print_problems(cli, &joined->problems);
         return CLI_EXIT_REFUSED;
     }
+    if (slice_equal(joined->cloud_check, slice_of("unreachable"))) {
+        (void)fprintf(stderr,
+                      "muster: the cloud could not be asked whether it lists this appliance; "
+                      "what the appliance says of itself is believed\n");
+    }
     if (joined->message.size > 0) {
         (void)printf("%s\n", output_safe(&cli->arena, joined->message));
     } else if (joined->check) {
@@ -143,6 +187,7 @@ static int show_joined(struct cli *cli, const struct rpc_joined *joined)
 
 /* What was seen of a node after its answer to the join was lost. */
 struct join_watch {
+    struct slice cloud_check;  /* As the answer had it, if it came. */
     bool joining_seen;         /* It was admitted: if it is standalone now, that was undone. */
     unsigned standalone_looks; /* In a row. */
 };
@@ -151,7 +196,7 @@ struct join_watch {
 static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status,
                        struct join_watch *watch, int *exit_code)
 {
-    struct rpc_joined joined = {.cluster = status->name};
+    struct rpc_joined joined = {.cluster = status->name, .cloud_check = watch->cloud_check};
     if (slice_equal(status->standing, slice_of("member"))) {
         *exit_code = show_joined(cli, &joined);
         return true;
@@ -179,9 +224,8 @@ static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status,
 /* The daemon starts again as a member of the cluster, or went away before it could say so: look
  * what became of it. */
 static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64_t deadline_ms,
-                           bool joining_seen)
+                           struct join_watch watch)
 {
-    struct join_watch watch = {.joining_seen = joining_seen};
     cli->stale = true; /* What this node is, it knows by itself. */
     while (clock_monotonic_ms() < deadline_ms) {
         struct rpc_cluster_status status = {0};
@@ -218,7 +262,9 @@ static int join_with(struct cli *cli, struct slice token)
     }
     struct status status = cli_try(cli, RPC_CLUSTER_JOIN, &join, &joined, &error);
     if (!join.check && (status.code == STATUS_UNKNOWN || !failed(status))) {
-        return look_after_join(cli, last, deadline_ms, !failed(status));
+        return look_after_join(cli, last, deadline_ms,
+                               (struct join_watch){.joining_seen = !failed(status),
+                                                   .cloud_check = joined.cloud_check});
     }
     cmd_progress_end(last);
     return failed(status) ? cli_explain(cli, &error) : show_joined(cli, &joined);

@@ -15,7 +15,7 @@
 #define PREFIX "muster1."
 #define PREFIX_SIZE (sizeof(PREFIX) - 1)
 #define FAMILY "muster" /* What tokens of every version begin with. */
-#define FIXED_SIZE (sizeof(((struct join_token *)NULL)->id) + 64)
+#define FIXED_SIZE (sizeof(((struct join_token *)NULL)->id) + 64 + RPC_CLUSTER_ID_SIZE)
 #define CRC_SIZE 4
 #define PORT_DIGITS_MAX 5
 #define PORT_MAX 65535U
@@ -60,6 +60,7 @@ static bool append_bytes(const struct join_token *token, struct buffer *out)
     if (!buffer_append(out, token->id, sizeof(token->id)) ||
         !buffer_append(out, token->secret, sizeof(token->secret)) ||
         !buffer_append(out, token->ca_fingerprint, sizeof(token->ca_fingerprint)) ||
+        !buffer_append(out, token->cluster_id, sizeof(token->cluster_id)) ||
         !append_addresses(token, out)) {
         return false;
     }
@@ -139,10 +140,14 @@ static struct status parse_bytes(const uint8_t *bytes, size_t size, struct join_
     if (crc32c(0, body) != stated) {
         return fail(STATUS_INVALID, "join token: it is mistyped or cut; copy the whole line");
     }
-    memcpy(out->id, bytes, sizeof(out->id));
-    memcpy(out->secret, bytes + sizeof(out->id), sizeof(out->secret));
-    memcpy(out->ca_fingerprint, bytes + sizeof(out->id) + sizeof(out->secret),
-           sizeof(out->ca_fingerprint));
+    const uint8_t *at = bytes;
+    memcpy(out->id, at, sizeof(out->id));
+    at += sizeof(out->id);
+    memcpy(out->secret, at, sizeof(out->secret));
+    at += sizeof(out->secret);
+    memcpy(out->ca_fingerprint, at, sizeof(out->ca_fingerprint));
+    at += sizeof(out->ca_fingerprint);
+    memcpy(out->cluster_id, at, sizeof(out->cluster_id));
     return parse_addresses(bytes + FIXED_SIZE, size - FIXED_SIZE - CRC_SIZE, out);
 }
 

@@ -21,6 +21,12 @@
         .routing = RPC_LEADER, .summary = (summary_)                                               \
     }
 
+#define HERE(role_, name_, params_, result_, summary_)                                             \
+    {                                                                                              \
+        .name = (name_), .params = &(params_), .result = &(result_), .role = (role_),              \
+        .routing = RPC_HERE, .summary = (summary_)                                                 \
+    }
+
 const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_STATUS] = READ("cluster.status", rpc_empty_codec, rpc_cluster_status_codec,
                                 "Everything an operator asks first: leader, quorum, members, "
@@ -28,14 +34,8 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_MEMBERS] = READ("cluster.members", rpc_empty_codec, rpc_members_codec,
                                  "The members, with their roles, versions and addresses."),
     [RPC_CLUSTER_INIT] =
-        {
-            .name = "cluster.init",
-            .params = &rpc_cluster_init_codec,
-            .result = &rpc_done_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "Make this standalone node a cluster of one that others can join.",
-        },
+        HERE(RPC_ROLE_ADMIN, "cluster.init", rpc_cluster_init_codec, rpc_done_codec,
+             "Make this standalone node a cluster of one that others can join."),
     [RPC_CLUSTER_TOKEN_CREATE] =
         {
             .name = "cluster.token.create",
@@ -84,16 +84,13 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .summary = "Asked by an admitted node that hears nothing: whether it is still a "
                        "member.",
         },
-    [RPC_CLUSTER_LEAVE] =
-        {
-            .name = "cluster.leave",
-            .params = &rpc_empty_codec,
-            .result = &rpc_done_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "Take this node out of the cluster and leave it standalone, without "
-                       "registration and secrets.",
-        },
+    [RPC_CLUSTER_LEAVE] = HERE(RPC_ROLE_ADMIN, "cluster.leave", rpc_empty_codec, rpc_done_codec,
+                               "Take this node out of the cluster and leave it standalone, without "
+                               "registration and secrets."),
+    [RPC_CLUSTER_RESET] = HERE(
+        RPC_ROLE_ADMIN, "cluster.reset", rpc_reset_codec, rpc_discarded_codec,
+        "Make this node, which its cluster removed or left behind, standalone; or only say what "
+        "would be thrown away."),
     [RPC_CLUSTER_REMOVE] =
         CHANGE(RPC_ROLE_ADMIN, "cluster.remove", rpc_remove_codec, rpc_done_codec,
                "Take another node out of the cluster; by force if it is dead."),
@@ -106,24 +103,12 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
         CHANGE(RPC_ROLE_ADMIN, "cluster.set", rpc_settings_set_codec, rpc_done_codec,
                "Change a setting of the cluster; the members follow step by step."),
     [RPC_CLUSTER_POSITION] =
-        {
-            .name = "cluster.position",
-            .params = &rpc_empty_codec,
-            .result = &rpc_position_codec,
-            .role = RPC_ROLE_VIEWER,
-            .routing = RPC_HERE,
-            .summary = "How far this node's log goes and whom it follows; members ask each other.",
-        },
+        HERE(RPC_ROLE_VIEWER, "cluster.position", rpc_empty_codec, rpc_position_codec,
+             "How far this node's log goes and whom it follows; members ask each other."),
     [RPC_CLUSTER_RECOVER] =
-        {
-            .name = "cluster.recover",
-            .params = &rpc_recover_codec,
-            .result = &rpc_recovery_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "Most voters are lost for good: make this node the cluster's only member, "
-                       "as a new lineage; or only say what would happen.",
-        },
+        HERE(RPC_ROLE_ADMIN, "cluster.recover", rpc_recover_codec, rpc_recovery_codec,
+             "Most voters are lost for good: make this node the cluster's only member, "
+             "as a new lineage; or only say what would happen."),
     [RPC_CLUSTER_RECOVERY_KEY] =
         {
             .name = "cluster.recovery_key",
@@ -136,33 +121,15 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
                        "are lost; that it was taken is written to the audit.",
         },
     [RPC_SNAPSHOT_BEGIN] =
-        {
-            .name = "snapshot.begin",
-            .params = &rpc_empty_codec,
-            .result = &rpc_snapshot_begun_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "Begin to make a sealed snapshot of this node's whole state; snapshot.read "
-                       "gives it.",
-        },
+        HERE(RPC_ROLE_ADMIN, "snapshot.begin", rpc_empty_codec, rpc_snapshot_begun_codec,
+             "Begin to make a sealed snapshot of this node's whole state; snapshot.read "
+             "gives it."),
     [RPC_SNAPSHOT_READ] =
-        {
-            .name = "snapshot.read",
-            .params = &rpc_snapshot_read_codec,
-            .result = &rpc_snapshot_part_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "A part of the snapshot that was begun, as soon as it is ready.",
-        },
-    [RPC_SNAPSHOT_UPLOAD] =
-        {
-            .name = "snapshot.upload",
-            .params = &rpc_snapshot_upload_codec,
-            .result = &rpc_snapshot_stored_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "Give this node a part of a snapshot that it shall go on with.",
-        },
+        HERE(RPC_ROLE_ADMIN, "snapshot.read", rpc_snapshot_read_codec, rpc_snapshot_part_codec,
+             "A part of the snapshot that was begun, as soon as it is ready."),
+    [RPC_SNAPSHOT_UPLOAD] = HERE(RPC_ROLE_ADMIN, "snapshot.upload", rpc_snapshot_upload_codec,
+                                 rpc_snapshot_stored_codec,
+                                 "Give this node a part of a snapshot that it shall go on with."),
     [RPC_SNAPSHOT_RESTORE] =
         {
             .name = "snapshot.restore",
@@ -176,15 +143,9 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
         },
 
     [RPC_CLUSTER_REBUILD] =
-        {
-            .name = "cluster.rebuild",
-            .params = &rpc_rebuild_codec,
-            .result = &rpc_done_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "Move this node's damaged log and state aside and fetch them anew from the "
-                       "other members; or only say what would be done.",
-        },
+        HERE(RPC_ROLE_ADMIN, "cluster.rebuild", rpc_rebuild_codec, rpc_done_codec,
+             "Move this node's damaged log and state aside and fetch them anew from the "
+             "other members; or only say what would be done."),
     [RPC_REGISTRATION_STATUS] =
         READ("registration.status", rpc_empty_codec, rpc_registration_codec,
              "The state of the cluster's registration, and what is tried next."),
@@ -268,67 +229,29 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_AUDIT_VERIFY] = READ("audit.verify", rpc_empty_codec, rpc_audit_verified_codec,
                               "Check the chain of hashes over the whole audit."),
 
-    [RPC_NODE_VERSION] =
-        {
-            .name = "node.version",
-            .params = &rpc_empty_codec,
-            .result = &rpc_version_codec,
-            .role = RPC_ROLE_VIEWER,
-            .routing = RPC_HERE,
-            .summary = "What this node runs, and since when.",
-        },
+    [RPC_NODE_VERSION] = HERE(RPC_ROLE_VIEWER, "node.version", rpc_empty_codec, rpc_version_codec,
+                              "What this node runs, and since when."),
     [RPC_NODE_STATUS] =
-        {
-            .name = "node.status",
-            .params = &rpc_empty_codec,
-            .result = &rpc_node_status_codec,
-            .role = RPC_ROLE_VIEWER,
-            .routing = RPC_HERE,
-            .summary = "Whether this node takes part; if not, why, what helps and when it tries "
-                       "again; and the room on its disk.",
-        },
+        HERE(RPC_ROLE_VIEWER, "node.status", rpc_empty_codec, rpc_node_status_codec,
+             "Whether this node takes part; if not, why, what helps and when it tries "
+             "again; and the room on its disk."),
     [RPC_NODE_RETRY] =
-        {
-            .name = "node.retry",
-            .params = &rpc_empty_codec,
-            .result = &rpc_done_codec,
-            .role = RPC_ROLE_ADMIN,
-            .routing = RPC_HERE,
-            .summary = "Let this node, which was suspended, look at its disk now and take part "
-                       "again.",
-        },
+        HERE(RPC_ROLE_ADMIN, "node.retry", rpc_empty_codec, rpc_done_codec,
+             "Let this node, which was suspended, look at its disk now and take part "
+             "again."),
     [RPC_NODE_DIGEST] =
-        {
-            .name = "node.digest",
-            .params = &rpc_digest_codec,
-            .result = &rpc_digest_view_codec,
-            .role = RPC_ROLE_VIEWER,
-            .routing = RPC_HERE,
-            .summary = "The digest of this node's state at an index, to compare with another's.",
-        },
-    [RPC_DESCRIBE] =
-        {
-            .name = "rpc.describe",
-            .params = &rpc_empty_codec,
-            .result = &rpc_description_codec,
-            .role = RPC_ROLE_VIEWER,
-            .routing = RPC_HERE,
-            .summary = "This table: every method with its fields and limits.",
-        },
+        HERE(RPC_ROLE_VIEWER, "node.digest", rpc_digest_codec, rpc_digest_view_codec,
+             "The digest of this node's state at an index, to compare with another's."),
+    [RPC_DESCRIBE] = HERE(RPC_ROLE_VIEWER, "rpc.describe", rpc_empty_codec, rpc_description_codec,
+                          "This table: every method with its fields and limits."),
 #ifdef MUSTER_NEXT
     [RPC_NEXT_PROBE] = CHANGE(RPC_ROLE_ADMIN, "next.probe", rpc_name_codec, rpc_done_codec,
                               "Propose a command that the version before does not know."),
 #endif
     [RPC_PEER_QUARANTINE] =
-        {
-            .name = "peer.quarantine",
-            .params = &rpc_quarantine_codec,
-            .result = &rpc_quarantined_codec,
-            .role = RPC_ROLE_PEER,
-            .routing = RPC_HERE,
-            .summary = "Asked of the leader by a member whose data is damaged, about itself: tell "
-                       "the cluster, take it out of raft's configuration, let it in again.",
-        },
+        HERE(RPC_ROLE_PEER, "peer.quarantine", rpc_quarantine_codec, rpc_quarantined_codec,
+             "Asked of the leader by a member whose data is damaged, about itself: tell "
+             "the cluster, take it out of raft's configuration, let it in again."),
     [RPC_PEER_FORWARD] =
         {
             .name = "peer.forward",
@@ -342,15 +265,9 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
                        "called method's own.",
         },
     [RPC_PEER_ANNOUNCE] =
-        {
-            .name = "peer.announce",
-            .params = &rpc_announce_codec,
-            .result = &rpc_announce_codec,
-            .role = RPC_ROLE_PEER,
-            .routing = RPC_HERE,
-            .summary = "A member says where it is now, and is told where the others are; the "
-                       "leader writes it down.",
-        },
+        HERE(RPC_ROLE_PEER, "peer.announce", rpc_announce_codec, rpc_announce_codec,
+             "A member says where it is now, and is told where the others are; the "
+             "leader writes it down."),
 };
 
 int rpc_exit_code(enum rpc_error error)

@@ -145,6 +145,7 @@ static const struct codec_field joined_fields[] = {
     CODEC_NESTED_OPTIONAL(struct rpc_joined, 3, problems, CODEC_LIST, RPC_PROBLEMS_MAX,
                           &rpc_problem_codec),
     CODEC_FIELD(struct rpc_joined, 4, message, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_joined, 5, cloud_check, CODEC_TEXT, RPC_WORD_SIZE_MAX),
 };
 const struct codec rpc_joined_codec = CODEC(struct rpc_joined, "joined", joined_fields);
 
@@ -203,6 +204,20 @@ static const struct codec_field rebuild_fields[] = {
     CODEC_OPTIONAL(struct rpc_rebuild, 1, check, CODEC_BOOL, 1),
 };
 const struct codec rpc_rebuild_codec = CODEC(struct rpc_rebuild, "rebuild", rebuild_fields);
+
+static const struct codec_field reset_fields[] = {
+    CODEC_OPTIONAL(struct rpc_reset, 1, check, CODEC_BOOL, 1),
+};
+const struct codec rpc_reset_codec = CODEC(struct rpc_reset, "reset", reset_fields);
+
+static const struct codec_field discarded_fields[] = {
+    CODEC_FIELD(struct rpc_discarded, 1, cluster, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+    CODEC_FIELD(struct rpc_discarded, 2, reason, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_discarded, 3, items, CODEC_TEXTS, RPC_DISCARDED_MAX),
+    CODEC_FIELD(struct rpc_discarded, 4, message, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+};
+const struct codec rpc_discarded_codec =
+    CODEC(struct rpc_discarded, "discarded", discarded_fields);
 
 static const struct codec_field quarantine_fields[] = {
     CODEC_FIELD(struct rpc_quarantine, 1, step, CODEC_TEXT, RPC_WORD_SIZE_MAX),

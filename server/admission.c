@@ -11,6 +11,7 @@
 #include <openssl/sha.h>
 
 #include "base/secret.h"
+#include "call.h"
 #include "names.h"
 
 void admission_add(struct admission *admission, enum refusal reason)
@@ -194,4 +195,11 @@ void admission_message(const struct admission *admission, char *out, size_t out_
                             refusal_remedy(admission->reasons[i]));
         used += size < 0 ? 0 : (size_t)size;
     }
+}
+
+void admission_refuse(const struct admission *admission, struct call *call)
+{
+    char message[RPC_ERROR_SIZE_MAX];
+    admission_message(admission, message, sizeof message);
+    call_error(call, RPC_REFUSED + (uint64_t)admission->reasons[0], slice_of(message));
 }

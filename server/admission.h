@@ -12,7 +12,9 @@
 #include "client/protocol.h"
 #include "store/store.h"
 
-#define ADMISSION_REASONS_MAX 16
+#define ADMISSION_REASONS_MAX 12
+
+struct call;
 
 struct admission {
     enum refusal reasons[ADMISSION_REASONS_MAX];
@@ -43,7 +45,11 @@ bool admission_problems(const struct admission *admission, struct arena *arena,
 bool admission_merge(const struct admission *own, const struct codec_list *theirs,
                      struct arena *arena, struct codec_list *out);
 
-/* As one message: "[registered] ...\n..." of the first, then the further reasons. */
+/* Answer the call with all reasons, of which there is one at least: "[registered] ... [name_exists]
+ * ...", a newline, and what helps against each. The error's number is the first one's. */
+void admission_refuse(const struct admission *admission, struct call *call);
+
+/* The same as text; every set of reasons fits RPC_ERROR_SIZE_MAX. */
 void admission_message(const struct admission *admission, char *out, size_t out_size);
 
 #endif

@@ -212,7 +212,7 @@ void daemon_supersede(struct daemon *daemon, struct slice reason)
     (void)slice_to_text(reason, daemon->removed_reason, sizeof daemon->removed_reason);
     log_event(LOG_LEVEL_WARNING, "this side of the cluster was left behind and acts no more",
               log_slice("reason", reason),
-              log_text("remedy", "`muster cluster leave`, then join again"));
+              log_text("remedy", "`muster cluster reset`, then join again"));
     if (daemon->phase == DAEMON_RUNNING) {
         cloud_on_follower(daemon->cloud);
     }

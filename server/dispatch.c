@@ -37,6 +37,7 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_ADMIT] = handle_cluster_admit,
     [RPC_CLUSTER_STANDING] = handle_cluster_standing,
     [RPC_CLUSTER_LEAVE] = handle_cluster_leave,
+    [RPC_CLUSTER_RESET] = handle_cluster_reset,
     [RPC_CLUSTER_REMOVE] = handle_cluster_remove,
     [RPC_CLUSTER_TRANSFER] = handle_cluster_transfer,
     [RPC_CLUSTER_SETTINGS] = handle_cluster_settings,

@@ -33,6 +33,7 @@ struct doubt {
     uint64_t about_id;      /* Node id. */
     uint64_t next_ask_ms;   /* Monotonic. */
     uint64_t next_round_ms; /* The same. */
+    bool hurried;           /* doubt_hurry() */
     size_t round;           /* Whose turn it is to be asked about a newer lineage. */
 };
 
@@ -73,7 +74,7 @@ static void on_forgotten(struct doubt *doubt, const struct rpc_standing *answer)
         (void)slice_to_text(answer->reason, daemon->removed_reason, sizeof daemon->removed_reason);
         log_event(LOG_LEVEL_WARNING, "the cluster has removed this node",
                   log_text("reason", daemon->removed_reason),
-                  log_text("remedy", "`muster cluster leave` makes it standalone"));
+                  log_text("remedy", "`muster cluster reset` makes it standalone"));
         return;
     }
     fault_step(FAULT_LINEAGE_STAGED);
@@ -109,6 +110,7 @@ static void on_standing(void *context, struct status status, uint64_t error, str
     enum doubt_about about = doubt->about;
     (void)error;
     doubt->ask = NULL;
+    doubt->hurried = doubt->hurried && about != DOUBT_SELF;
     if (!failed(status)) {
         status = codec_decode(&rpc_standing_codec, CODEC_NAMES, result, &arena, &answer);
     }
@@ -213,18 +215,31 @@ static void ask_standing(struct doubt *doubt, enum doubt_about kind, uint64_t no
 }
 
 /* Has this node, which once was admitted, reason to ask whether it still is a member? */
-static bool doubts_itself(struct daemon *daemon, uint64_t now_ms)
+static bool doubts_itself(const struct doubt *doubt, uint64_t now_ms)
 {
+    struct daemon *daemon = doubt->daemon;
     uint64_t standing = own_standing(daemon);
     if (daemon->event.leader_id != 0 || daemon->leaderless_since_ms == 0 || daemon->removed) {
         return false;
     }
     if (standing == STANDING_MEMBER) {
-        return now_ms > daemon->leaderless_since_ms +
+        return doubt->hurried ||
+               now_ms > daemon->leaderless_since_ms +
                             DOUBT_AFTER_TIMEOUTS * daemon->config.election_timeout_ms;
     }
     return daemon->identity.previous[0] != '\0' &&
            now_ms > daemon->started_at_ms + daemon->config.join_timeout_s * 1000;
+}
+
+void doubt_hurry(struct doubt *doubt)
+{
+    doubt->hurried = true;
+    doubt->next_ask_ms = 0;
+}
+
+bool doubt_is_hurried(const struct doubt *doubt)
+{
+    return doubt->hurried;
 }
 
 void doubt_on_tick(struct doubt *doubt)
@@ -241,9 +256,10 @@ void doubt_on_tick(struct doubt *doubt)
         ask_standing(doubt, DOUBT_PEER, unknown);
     } else if (daemon->event.leader_id == 0 && own_standing(daemon) == STANDING_REMOVED) {
         daemon->removed = true; /* Its own state says so: nobody need be asked. */
-    } else if (doubts_itself(daemon, now_ms)) {
+    } else if (doubts_itself(doubt, now_ms)) {
         doubt->next_ask_ms = now_ms + DOUBT_EVERY_MS;
         ask_standing(doubt, DOUBT_SELF, daemon->identity.node_id);
+        doubt->hurried = doubt->hurried && doubt->ask != NULL;
     } else if (now_ms > doubt->next_round_ms && !daemon->removed) {
         doubt->next_round_ms = now_ms + DOUBT_AFTER_TIMEOUTS * daemon->config.election_timeout_ms;
         ask_standing(doubt, DOUBT_LINEAGE, daemon->identity.node_id);

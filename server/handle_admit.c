@@ -77,6 +77,7 @@ static struct status token_addresses(struct call *call, struct join_token *token
 static struct status make_token(struct call *call, struct token_state *state, uint8_t hash[32])
 {
     struct join_token token = {0};
+    struct slice cluster_id = slice_of(call->daemon->identity.cluster_id);
     char id[2 * sizeof token.id + 1];
     random_bytes(token.id, sizeof token.id);
     random_bytes(token.secret, sizeof token.secret);
@@ -85,6 +86,9 @@ static struct status make_token(struct call *call, struct token_state *state, ui
     (void)SHA256(token.secret, sizeof token.secret, hash);
     struct status status = x509_fingerprint(buffer_slice(&call->daemon->identity.ca_certificate),
                                             token.ca_fingerprint);
+    if (!failed(status) && !hex_decode(cluster_id, token.cluster_id, sizeof token.cluster_id)) {
+        status = fail(STATUS_CORRUPT, "this node's identity does not name its cluster");
+    }
     if (!failed(status)) {
         status = token_addresses(call, &token);
     }
@@ -330,13 +334,6 @@ static void propose_admission(struct call *call, struct admit_state *state)
     call_propose(call, &command, on_admitted);
 }
 
-static void refuse_all(struct call *call, const struct admission *admission)
-{
-    char message[RPC_ERROR_SIZE_MAX];
-    admission_message(admission, message, sizeof message);
-    call_error(call, RPC_REFUSED + (uint64_t)admission->reasons[0], slice_of(message));
-}
-
 static void on_looked_up(void *argument, enum cloud_check answer, const char *reason)
 {
     struct call *call = argument;
@@ -363,7 +360,7 @@ static void on_looked_up(void *argument, enum cloud_check answer, const char *re
     if (state->admit.check) {
         reply_admitted(call, false);
     } else if (state->admission.count > 0) {
-        refuse_all(call, &state->admission);
+        admission_refuse(&state->admission, call);
     } else {
         struct buffer certificate = {0};
         struct status status = issue_certificate(call->daemon, ISSUE_NODE, state->admit.request,
@@ -408,10 +405,6 @@ void handle_cluster_admit(struct call *call)
             call_refuse(call, REFUSAL_TOKEN_UNKNOWN);
             return;
         }
-    }
-    if (state->admission.count > 0 && !state->admit.check) {
-        refuse_all(call, &state->admission);
-        return;
     }
     call_hold(call);
     cloud_lookup(call->daemon->cloud, state->admit.serial, on_looked_up, call);

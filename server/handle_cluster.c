@@ -100,6 +100,11 @@ void handle_cluster_leave(struct call *call)
     leaver_begin(call->daemon->leaver, call);
 }
 
+void handle_cluster_reset(struct call *call)
+{
+    leaver_reset(call->daemon->leaver, call);
+}
+
 /* ---- Settings ---- */
 
 void handle_cluster_settings(struct call *call)

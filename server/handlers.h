@@ -20,6 +20,7 @@ void handle_cluster_join(struct call *call);
 void handle_cluster_admit(struct call *call);
 void handle_cluster_standing(struct call *call);
 void handle_cluster_leave(struct call *call);
+void handle_cluster_reset(struct call *call);
 void handle_cluster_remove(struct call *call);
 void handle_cluster_transfer(struct call *call);
 void handle_cluster_settings(struct call *call);

@@ -186,6 +186,7 @@ static void answer_admitted(struct joiner *joiner, const struct rpc_admitted *ad
     const struct rpc_joined joined = {
         .cluster = admitted->cluster_name,
         .message = slice_of(message),
+        .cloud_check = admitted->cloud_check,
     };
     if (call != NULL) {
         call_reply(call, &joined);
@@ -252,6 +253,7 @@ static void on_checked(void *context, struct status status, uint64_t error, stru
         call_fail(call, status);
     } else {
         joined.cluster = admitted.cluster_name;
+        joined.cloud_check = admitted.cloud_check;
         joined.message =
             slice_of(joined.problems.count == 0 ? "this node can join; nothing was changed"
                                                 : "this node cannot join yet; nothing was changed");
@@ -322,13 +324,6 @@ static void on_locked(void *argument, struct status status, struct apply_outcome
     }
 }
 
-static void refuse_all(struct call *call, const struct admission *admission)
-{
-    char message[RPC_ERROR_SIZE_MAX];
-    admission_message(admission, message, sizeof message);
-    call_error(call, RPC_REFUSED + (uint64_t)admission->reasons[0], slice_of(message));
-}
-
 static struct status begin_check(struct joiner *joiner)
 {
     become(joiner, JOINER_CHECKING);
@@ -367,7 +362,7 @@ void joiner_begin(struct joiner *joiner, struct call *call)
         status = OK;
     }
     if (!failed(status) && joiner->own.count > 0 && !join.check) {
-        refuse_all(call, &joiner->own); /* Before any question is asked of anyone. */
+        admission_refuse(&joiner->own, call); /* Before any question is asked of anyone. */
         return;
     }
     if (joiner->state != JOINER_IDLE) {

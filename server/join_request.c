@@ -89,6 +89,12 @@ struct status join_identity(struct daemon *daemon, const struct join_token *toke
 {
     const struct identity *present = &daemon->identity;
     uint64_t node_id = 0;
+    char cluster_id[2 * sizeof token->cluster_id + 1];
+    hex_encode((struct slice){.data = token->cluster_id, .size = sizeof token->cluster_id},
+               cluster_id);
+    if (!slice_equal(admitted->cluster_id, slice_of(cluster_id))) {
+        return fail(STATUS_INVALID, "the token is of another cluster than the one that answered");
+    }
     if (admitted->cluster_key.size != RPC_SECRET_SIZE ||
         !slice_to_text(admitted->cluster_id, staged->cluster_id, sizeof staged->cluster_id) ||
         !buffer_append(&staged->ca_certificate, admitted->ca_certificate.data,

@@ -7,6 +7,10 @@
  *      ├──was removed──► restart                            └──── a member ──┐    │ it does not know us
  *      └──is alone──► REMOVING ──applied──► restart     restart ◄──gone── CONFIRMING
  *
+ *     IDLE ──reset──► DOUBTING ──was removed──► restart, or only told
+ *      ▲                 │ there is a leader, nobody says so
+ *      └─────────────────┘
+ *
  * A leader that does not know us may have removed us, or lag behind: what it says of our standing,
  * which is linearizable, decides. After leaver_stop() whatever comes back changes nothing.
  *
@@ -26,12 +30,15 @@
 #include "call.h"
 #include "client/rpc_frame.h"
 #include "daemon.h"
+#include "doubt.h"
 #include "join.h"
 #include "membership_worker.h"
+#include "reset_view.h"
 
 #define LEAVE_DEADLINE_MS 30000U
-#define GIVE_UP_MS 15000U /* Before the deadline, so that the reason is told. */
-#define ASK_AGAIN_MS 500U /* Of a leader that cannot let us go yet. */
+#define GIVE_UP_MS 15000U        /* Before the deadline, so that the reason is told. */
+#define ASK_AGAIN_MS 500U        /* Of a leader that cannot let us go yet. */
+#define RESET_PATIENCE_MS 20000U /* Until a question to the members is answered. */
 
 enum leaver_state {
     LEAVER_IDLE,
@@ -40,19 +47,22 @@ enum leaver_state {
     LEAVER_ASKING,
     LEAVER_CONFIRMING,
     LEAVER_REMOVING,
+    LEAVER_DOUBTING,
     LEAVER_STATE_COUNT,
 };
 
 #define TO(state) (1U << (state))
 
 static const unsigned leaver_moves[LEAVER_STATE_COUNT] = {
-    [LEAVER_IDLE] = TO(LEAVER_HANDING_OVER) | TO(LEAVER_WAITING) | TO(LEAVER_REMOVING),
+    [LEAVER_IDLE] =
+        TO(LEAVER_HANDING_OVER) | TO(LEAVER_WAITING) | TO(LEAVER_REMOVING) | TO(LEAVER_DOUBTING),
     [LEAVER_HANDING_OVER] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
     [LEAVER_WAITING] =
         TO(LEAVER_ASKING) | TO(LEAVER_CONFIRMING) | TO(LEAVER_HANDING_OVER) | TO(LEAVER_IDLE),
     [LEAVER_ASKING] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
     [LEAVER_CONFIRMING] = TO(LEAVER_WAITING) | TO(LEAVER_IDLE),
     [LEAVER_REMOVING] = TO(LEAVER_IDLE),
+    [LEAVER_DOUBTING] = TO(LEAVER_IDLE),
 };
 
 #undef TO
@@ -66,6 +76,7 @@ struct leaver {
     bool unknown;       /* The leader does not know us: confirm that. */
     bool stopped;
     uint64_t not_before_ms; /* Monotonic. */
+    bool check;             /* Of a reset: only tell. */
     struct membership_change change;
 };
 
@@ -379,9 +390,83 @@ void leaver_begin(struct leaver *leaver, struct call *call)
     }
 }
 
+/* ---- Reset ---- */
+
+void leaver_reset(struct leaver *leaver, struct call *call)
+{
+    struct rpc_reset params;
+    bool in_cluster = false;
+    size_t others = 0;
+    if (!call_params(call, &params)) {
+        return;
+    }
+    struct status status = count_others(leaver->daemon, &in_cluster, &others);
+    if (!failed(status) && leaver->state != LEAVER_IDLE) {
+        status = fail(STATUS_BUSY, "this node is leaving already");
+    }
+    if (failed(status)) {
+        call_fail(call, status);
+        return;
+    }
+    if (!in_cluster && leaver->daemon->identity.previous[0] == '\0') {
+        call_refuse(call, REFUSAL_NOT_IN_CLUSTER);
+        return;
+    }
+    leaver->call = call;
+    leaver->check = params.check;
+    leaver->not_before_ms = clock_monotonic_ms() + RESET_PATIENCE_MS;
+    call_hold(call);
+    call->deadline_at_ms = clock_monotonic_ms() + LEAVE_DEADLINE_MS;
+    become(leaver, LEAVER_DOUBTING);
+    doubt_hurry(leaver->daemon->doubt);
+    leaver_on_tick(leaver);
+}
+
+static void reset(struct leaver *leaver)
+{
+    struct call *call = leaver->call;
+    struct rpc_discarded view;
+    struct status status = reset_view(leaver->daemon, &call->arena, leaver->check, &view);
+    if (!failed(status) && !leaver->check) {
+        status = joiner_become_standalone(leaver->daemon->joiner);
+    }
+    leaver->call = NULL;
+    become(leaver, LEAVER_IDLE);
+    if (failed(status)) {
+        call_fail(call, status);
+    } else {
+        call_reply(call, &view);
+    }
+    call_release(call);
+}
+
+static void refuse_reset(struct leaver *leaver)
+{
+    struct call *call = leaver->call;
+    leaver->call = NULL;
+    become(leaver, LEAVER_IDLE);
+    call_refuse(call, REFUSAL_STILL_MEMBER);
+    call_release(call);
+}
+
+static void doubt_further(struct leaver *leaver)
+{
+    const struct daemon *daemon = leaver->daemon;
+    if (daemon->removed) {
+        reset(leaver);
+    } else if (daemon->event.leader_id != 0 || !doubt_is_hurried(daemon->doubt) ||
+               clock_monotonic_ms() > leaver->not_before_ms) {
+        refuse_reset(leaver);
+    }
+}
+
 void leaver_on_tick(struct leaver *leaver)
 {
     const struct daemon *daemon = leaver->daemon;
+    if (leaver->state == LEAVER_DOUBTING) {
+        doubt_further(leaver);
+        return;
+    }
     if (leaver->state != LEAVER_WAITING) {
         return;
     }

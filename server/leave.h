@@ -23,6 +23,11 @@ void leaver_destroy(struct leaver *leaver);
 /* cluster.leave: answers the call. */
 void leaver_begin(struct leaver *leaver, struct call *call);
 
+/* cluster.reset: the same end without the cluster, for a node that it removed or left behind. A node
+ * that has a leader is refused; one that has none asks the members first, and is refused unless one
+ * of them says that it is gone. Answers the call. */
+void leaver_reset(struct leaver *leaver, struct call *call);
+
 void leaver_on_tick(struct leaver *leaver);
 
 #endif

@@ -230,7 +230,10 @@ static struct membership_action decide_arrivals(const struct membership_view *vi
     for (size_t i = 0; i < view->member_count; i++) {
         const struct member *member = &view->members[i];
         struct membership_action action = nothing;
-        if (is_quarantined(member)) {
+        /* A node that locked itself to join elsewhere is joining, too: nothing of that is for it to
+         * decide as its own leader. */
+        bool locked = member->node_id == view->self_id && member->standing == STANDING_JOINING;
+        if (locked || is_quarantined(member)) {
             continue;
         }
         if (never_came(view, member)) {

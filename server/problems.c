@@ -109,7 +109,7 @@ static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
         add(list,
             slice_of(daemon->removed_reason[0] == '\0' ? "the cluster has removed this node"
                                                        : daemon->removed_reason),
-            "`muster cluster leave` makes it standalone; then it may join again.");
+            "`muster cluster reset` makes it standalone; then it may join again.");
     } else if (!daemon_is_suspended(daemon) && (view->leader.size == 0 || !view->quorum)) {
         struct status status = daemon_no_leader(daemon);
         int reason_size = (int)strcspn(status.message, "\n");
@@ -140,7 +140,7 @@ static void look_at_recovery(struct daemon *daemon, struct problem_list *list,
                       (unsigned long long)view->lineage, clock_format(view->recovered_at_ms, at),
                       count, MEMBERS_WANTED),
             "Let others join: `muster cluster token create` here, `muster cluster join` there; old "
-            "members first `muster cluster leave`.");
+            "members first `muster cluster reset`.");
     }
 }
 
@@ -327,7 +327,7 @@ struct status daemon_no_leader(struct daemon *daemon)
     }
     if (daemon->removed) {
         arena_release(&arena);
-        return fail(STATUS_REFUSED, "the cluster has removed this node\n`muster cluster leave` "
+        return fail(STATUS_REFUSED, "the cluster has removed this node\n`muster cluster reset` "
                                     "makes it standalone; `muster status` says why");
     }
     consensus_status(daemon->consensus, raft);

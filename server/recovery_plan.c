@@ -141,7 +141,7 @@ static void judge_survivor(struct plan *plan, const struct plan_member *member)
                               "%.*s is of lineage %llu: the cluster was recovered "
                               "already, without this node",
                               SLICE_ARG(member->name), (unsigned long long)position->lineage),
-                    "`muster cluster leave` here, then join that one.");
+                    "`muster cluster reset` here, then join that one.");
     } else if (position->leader.size > 0 && plan->own.leader.size == 0) {
         add_problem(plan,
                     view_text(plan->arena, "%.*s has a quorum: %.*s leads", SLICE_ARG(member->name),
@@ -212,7 +212,7 @@ static void judge_losses(struct plan *plan)
                             "names are the same, so the cloud keeps one of each"));
     add_loss(plan,
              slice_of("all other members are removed and told so when they come back: `muster "
-                      "cluster leave` there, then join again"));
+                      "cluster reset` there, then join again"));
     add_loss(plan, slice_of("if the lost members are only cut off, two clusters act as one device: "
                             "make sure that they are down and stay down"));
     add_loss(plan, slice_of("open join tokens are revoked"));

@@ -130,6 +130,11 @@ static const struct refusal_row {
     [REFUSAL_LEVEL] = {"level", "Not every member runs a version that knows this.",
                        "Upgrade the members that run the older version (muster cluster members), "
                        "then repeat the command."},
+    [REFUSAL_STILL_MEMBER] =
+        {"still_member",
+         "The cluster has not removed this node, or nobody who knows can be asked.",
+         "Leave in good order: muster cluster leave. If the other members are lost for good, go on "
+         "without them first: muster cluster recover."},
     [REFUSAL_OLD_VERSION] = {"old_version",
                              "The node runs a version older than what the cluster uses already.",
                              "Install the version of the other members on it "

@@ -5,6 +5,7 @@ cluster members|--socket --address --ca --certificate --key --timeout --stale --
 cluster init|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster join|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --token-file --yes
 cluster leave|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+cluster reset|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --yes
 cluster rebuild|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --yes
 cluster remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --force --yes
 cluster transfer|--socket --address --ca --certificate --key --timeout --stale --output --comment --help

@@ -21,6 +21,7 @@ from muster_rpc import INVALID, REFUSED, UNAUTHORIZED, RpcClient, RpcError, pack
 from muster_wait import Failure, check, check_equal, wait_for
 
 CONTEXT = b"muster admit statement 1\0"
+NO_TOKEN = "no such join token"
 STATED = {"token_id": 1, "name": 4, "serial": 5, "model": 6, "version": 7, "peer_address": 8, "rpc_address": 9,
           "request": 10, "registration": 11, "stated_at_ms": 12}
 
@@ -85,8 +86,10 @@ class Forging:
         with RpcClient(stream=tls_to(node.settings["rpc_listen"])) as client:
             return client.call("cluster.admit", admit)
 
-    def refused(self, what, admit, code, word, asks_cloud=False, is_audited=False):
-        """By every node, the followers passing it on; refusals of the state also by --check."""
+    def refused(self, what, admit, code, word, is_audited=False):
+        """By every node, the followers passing it on. The cloud is asked of every joiner whose token has the right
+        secret, for all reasons are to be told at once, and of nobody else's."""
+        asks_cloud = code == REFUSED and word != NO_TOKEN
         before, asked = self.trace(), self.asked()
         for node in self.cluster.nodes:
             try:
@@ -115,10 +118,20 @@ class Forging:
         token = self.token()
         for said in ("disabled", "enabled"):
             self.refused(f"{said}, and the cloud's list says otherwise", liar.admit(token, registration=said), REFUSED,
-                         "still lists the appliance's serial number", asks_cloud=True)
+                         "still lists the appliance's serial number")
         self.refused("the same, with words that no muster says", liar.admit(token, registration="Disabled"), REFUSED,
                      "not settled")
         node.stop()
+
+    def everything_at_once(self):
+        """Name, serial number, registration and the cloud's list: one refusal names them all, with what helps."""
+        taken = self.cluster.nodes[0]
+        admit = self.joiner.admit(self.token("--for", "someone"), name=taken.name, serial=taken.serial,
+                                  registration="registered")
+        for word in ("made for a node of another name", "registered with the cloud on its own", "has this name",
+                     "with this serial number", "muster registration deregister", "token create --for NAME",
+                     "cluster remove NODE --force"):
+            self.refused("everything at once", admit, REFUSED, word)
 
     def honest_about_it(self):
         """What the joiner's own checks and lock would have kept from being said at all."""
@@ -129,7 +142,7 @@ class Forging:
         self.refused("a statement without a word", self.joiner.admit(token, registration=""), REFUSED, "not settled")
         # A joiner that locks itself settles a failure first; only apply knows that this one did not.
         self.refused("a statement of 'failed'", self.joiner.admit(token, registration="failed"), REFUSED, "not settled",
-                     asks_cloud=True, is_audited=True)
+                     is_audited=True)
 
     # ---- Whose statement it is ----
 
@@ -164,8 +177,8 @@ class Forging:
         stated, wanted = self.joiner.admit(first), self.joiner.admit(second)
         self.refused("a statement made for another token",
                      {**stated, "token_id": wanted["token_id"], "secret": wanted["secret"]}, UNAUTHORIZED, "not of this key")
-        self.refused("a token id with another token's secret", {**stated, "secret": wanted["secret"]}, REFUSED, "token")
-        self.refused("a token of another cluster", self.joiner.admit(foreign), REFUSED, "token")
+        self.refused("a token id with another token's secret", {**stated, "secret": wanted["secret"]}, REFUSED, NO_TOKEN)
+        self.refused("a token of another cluster", self.joiner.admit(foreign), REFUSED, NO_TOKEN)
         abroad = self.joiner.admit(foreign)
         self.refused("a statement made for another cluster",
                      {**abroad, "token_id": wanted["token_id"], "secret": wanted["secret"]}, UNAUTHORIZED, "not of this key")
@@ -193,7 +206,7 @@ class Forging:
                  == [row for row in before if row[1] != "removed"], 60, PASSING)
         self.refused("the same again, when it is forgotten", admit, REFUSED, "was used already")
 
-    STEPS = (registered_after_all, honest_about_it, another_key, altered, replayed, honest)
+    STEPS = (registered_after_all, everything_at_once, honest_about_it, another_key, altered, replayed, honest)
 
 
 def main():

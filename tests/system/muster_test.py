@@ -301,7 +301,7 @@ def check_waiting(c, folder):
 
 def make_join_token():
     import base64
-    body = b"\1" * 8 + b"\2" * 32 + b"\3" * 32 + bytes([11]) + b"10.0.0.1:99"
+    body = b"\1" * 8 + b"\2" * 32 + b"\3" * 32 + b"\4" * 16 + bytes([11]) + b"10.0.0.1:99"
     crc = 0xFFFFFFFF
     for byte in body:  # CRC-32C, bit by bit.
         crc ^= byte

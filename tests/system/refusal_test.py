@@ -285,7 +285,7 @@ class Refusals:
         def knows():
             return any("remove" in problem["what"] for problem in node.status().get("problems", []))
         wait_for(f"{node.name} says that it was removed", knows, 30, PASSING)
-        node.muster("cluster", "leave", "--yes")
+        node.muster("cluster", "reset", "--yes")
         wait_for(f"{node.name} is standalone", lambda: node.status(stale=False)["standing"] == "standalone", 30, PASSING)
 
     def dead_node(self):
@@ -310,7 +310,14 @@ class Refusals:
         victim = [node for node in self.cluster.followers() if node is not self.machine][0]
         self.cluster.leader().muster("cluster", "remove", victim.name, "--yes")
         self.cluster.nodes.remove(victim)
-        self.reset(victim)
+
+        def let_go():
+            code, out, err = self.world.muster(victim, "cluster", "reset", "--yes")
+            check(code == 0 or "has not removed this node" in out + err, f"reset: {code} {out}{err}")
+            return code == 0
+        wait_for(f"{victim.name} can be reset, as soon as it has no leader", let_go, 30)
+        wait_for(f"{victim.name} is standalone", lambda: victim.status(stale=False)["standing"] == "standalone", 30,
+                 PASSING)
         wait_for(f"{victim.name} is not listed", lambda: victim.name not in dict(self.members()), 30)
 
     def last_node(self):

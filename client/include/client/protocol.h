@@ -58,9 +58,10 @@
 #define RPC_PROBLEMS_MAX 64
 #define RPC_CREDENTIALS_MAX 16
 #define RPC_FEATURES_MAX 16         /* Of one credential. */
+#define RPC_DISCARDED_MAX 8         /* Kinds of what a reset throws away. */
 #define RPC_TOKEN_TTL_MAX_S 604800U /* A week. */
 #define RPC_OPERATOR_DAYS_MAX 825U
-#define RPC_ERROR_SIZE_MAX 512 /* Bytes of an error's message. */
+#define RPC_ERROR_SIZE_MAX 2048 /* Bytes of an error's message: every reason to refuse a join at once. */
 
 /*
  * Errors on the wire. Numbers are stable; clients branch on them, people read the message, which
@@ -303,6 +304,7 @@ struct rpc_joined {
     struct slice cluster;
     struct codec_list problems; /* rpc_problem */
     struct slice message;
+    struct slice cloud_check; /* unregistered; unreachable: the cloud could not be asked */
 };
 extern const struct codec rpc_joined_codec;
 
@@ -359,6 +361,21 @@ struct rpc_rebuild {
 };
 extern const struct codec rpc_rebuild_codec;
 
+/* cluster.reset, to a node that its cluster has removed or left behind. With `check` nothing is
+ * changed. */
+struct rpc_reset {
+    bool check;
+};
+extern const struct codec rpc_reset_codec;
+
+struct rpc_discarded {
+    struct slice cluster;    /* Whose data it is. */
+    struct slice reason;     /* Why this node is no member. */
+    struct codec_list items; /* What is thrown away: texts. */
+    struct slice message;
+};
+extern const struct codec rpc_discarded_codec;
+
 /* What a member whose data is damaged asks of the leader, of itself: to know of it (told), to take it
  * out of raft's configuration (asked), to let it in again with an empty log (none). */
 struct rpc_quarantine {
@@ -378,13 +395,16 @@ extern const struct codec rpc_quarantined_codec;
 MUST_USE struct status rpc_admit_statement(const struct rpc_admit *admit, struct buffer *out);
 
 /* A join token as text, "muster1." and base64url of: token id (8 bytes), secret (32), CA fingerprint
- * (32), then up to 5 RPC addresses, each a size byte and text, and a CRC-32C of all before it. */
+ * (32), cluster id (16), then up to 5 RPC addresses, each a size byte and text, and a CRC-32C of all
+ * before it. */
 #define RPC_JOIN_TOKEN_ADDRESSES_MAX 5
+#define RPC_CLUSTER_ID_SIZE 16 /* As bytes; twice as many hexadecimal digits. */
 #define RPC_JOIN_TOKEN_SIZE_MAX 1024
 struct join_token {
     uint8_t id[8];
     uint8_t secret[32];
     uint8_t ca_fingerprint[32];
+    uint8_t cluster_id[RPC_CLUSTER_ID_SIZE];
     size_t address_count; /* 1 to RPC_JOIN_TOKEN_ADDRESSES_MAX */
     char addresses[RPC_JOIN_TOKEN_ADDRESSES_MAX][128];
 };
@@ -689,6 +709,7 @@ enum rpc_method {
     RPC_CLUSTER_ADMIT,
     RPC_CLUSTER_STANDING,
     RPC_CLUSTER_LEAVE,
+    RPC_CLUSTER_RESET,
     RPC_CLUSTER_REMOVE,
     RPC_CLUSTER_TRANSFER,
     RPC_CLUSTER_SETTINGS,

@@ -576,6 +576,7 @@ enum refusal {
     REFUSAL_QUORUM_AT_RISK = 43, /* Too few of the other voters answer for this one to go. */
     REFUSAL_LEVEL = 44,          /* Not all members know this yet. */
     REFUSAL_OLD_VERSION = 45,    /* The node's program is older than what the cluster uses. */
+    REFUSAL_STILL_MEMBER = 46,   /* For all that is known the cluster counts on this node. */
     REFUSAL_COUNT,
 };
 

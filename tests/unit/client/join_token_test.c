@@ -15,6 +15,7 @@ static struct join_token sample(size_t address_count)
     memset(token.id, 0x11, sizeof(token.id));
     memset(token.secret, 0x22, sizeof(token.secret));
     memset(token.ca_fingerprint, 0x33, sizeof(token.ca_fingerprint));
+    memset(token.cluster_id, 0x44, sizeof(token.cluster_id));
     static const char *const addresses[] = {"10.0.0.1:7302", "esa2.example.com:7302",
                                             "[2001:db8::1]:65535", "a:1", "b:2"};
     for (size_t i = 0; i < address_count; i++) {

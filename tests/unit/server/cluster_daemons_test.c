@@ -231,13 +231,51 @@ static void test_stop_hands_over(void **state)
     await_standing(leader, "member", true);
 }
 
-/* A node that is down when it is removed finds out, says so, and can leave. */
+/* Whom the cluster counts on cannot be reset: not a follower, not the leader, nor a standalone node. */
+static void test_no_reset_of_members(void **state)
+{
+    struct rpc_reset reset = {.check = false};
+    struct connection_error error = {0};
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        reset.check = i >= 3;
+        CHECK_U64(ask(i % 3, RPC_CLUSTER_RESET, &reset, NULL, NULL, &error),
+                  RPC_REFUSED + REFUSAL_STILL_MEMBER);
+    }
+}
+
+/* Nobody who knows can be asked: cut off is not removed. */
+static void test_no_reset_in_doubt(void **state)
+{
+    const struct rpc_reset reset = {0};
+    struct connection_error error = {0};
+    size_t leader = leader_by(0);
+    size_t alone = (leader + 1) % 3;
+    (void)state;
+    CHECK_U64((uint64_t)daemon_harness_stop(&nodes[(leader + 2) % 3]), 0);
+    daemon_harness_kill(&nodes[leader]);
+    await_standing(alone, "member", false);
+    const struct connection_request request = {
+        .method = RPC_CLUSTER_RESET, .params = &reset, .options.deadline_ms = 30000};
+    CHECK_U64(daemon_harness_ask(&nodes[alone], &request, NULL, NULL, &error),
+              RPC_REFUSED + REFUSAL_STILL_MEMBER);
+    for (size_t i = 0; i < 3; i++) {
+        if (nodes[i].pid == 0) {
+            daemon_harness_start(&nodes[i]);
+        }
+    }
+    for (size_t i = 0; i < 3; i++) {
+        await_standing(i, "member", true);
+    }
+}
+
+/* A node that is down when it is removed finds out, says so, and can be reset. */
 static void test_removed_finds_out(void **state)
 {
     struct arena arena = {0};
     struct rpc_done done = {0};
     struct connection_error error = {0};
-    size_t gone = (leader_by(0) + 1) % 3;
+    size_t gone = leader_by(0) == 1 ? 2 : 1; /* Node 0 lets it in again. */
     size_t stays = (gone + 1) % 3;
     (void)state;
     CHECK_U64((uint64_t)daemon_harness_stop(&nodes[gone]), 0);
@@ -251,12 +289,19 @@ static void test_removed_finds_out(void **state)
     await_standing(gone, "removed", false);
     CHECK_U64(ask(gone, RPC_EXPORT_RESUME, &(struct rpc_empty){0}, &arena, &done, &error),
               RPC_REFUSED);
-    CHECK(strstr(error.message, "cluster leave") != NULL);
-    CHECK_U64(ask(gone, RPC_CLUSTER_LEAVE, &(struct rpc_empty){0}, &arena, &done, &error), 0);
+    CHECK(strstr(error.message, "cluster reset") != NULL);
+    struct rpc_reset reset = {.check = true};
+    struct rpc_discarded discarded = {0};
+    CHECK_U64(ask(gone, RPC_CLUSTER_RESET, &reset, &arena, &discarded, &error), 0);
+    CHECK_SLICE(discarded.cluster, slice_of("test"));
+    CHECK(discarded.items.count >= 3);
+    await_standing(gone, "removed", false);
+    reset.check = false;
+    CHECK_U64(ask(gone, RPC_CLUSTER_RESET, &reset, &arena, &discarded, &error), 0);
     await_standing(gone, "standalone", true);
-    if (gone != 0) {
-        join(gone);
-    }
+    CHECK_U64(ask(gone, RPC_CLUSTER_RESET, &reset, NULL, NULL, &error),
+              RPC_REFUSED + REFUSAL_NOT_IN_CLUSTER);
+    join(gone);
     arena_release(&arena);
 }
 
@@ -332,6 +377,8 @@ int main(void)
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_forward_to_silent_leader),
         cmocka_unit_test(test_stop_hands_over),
+        cmocka_unit_test(test_no_reset_of_members),
+        cmocka_unit_test(test_no_reset_in_doubt),
         cmocka_unit_test(test_removed_finds_out),
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_only_voter_leaves),

@@ -107,6 +107,7 @@ static void test_rows(void **state)
 {
     static const struct row rows[] = {
         {"alone", "mva", MEMBERSHIP_NOTHING, 0},
+        {"alone, and locked to join elsewhere", "jva", MEMBERSHIP_NOTHING, 0},
         {"three that are settled", "mva mva mva", MEMBERSHIP_NOTHING, 0},
         {"admitted, not yet in raft", "mva j-d", MEMBERSHIP_ADD, 2},
         {"a spare gets the data", "mva jpd", MEMBERSHIP_STANDBY, 2},
