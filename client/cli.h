@@ -4,7 +4,7 @@
  *
  * A command is one row of cli_commands (cli_commands.c) and one function that returns the exit
  * code: 0 ok, 1 error, 2 usage, 3 refused by the state, 4 not reachable or no quorum, 5 not
- * authorised, 6 outcome unknown, 78 bad configuration. Results go to stdout, everything else to
+ * authorised, 6 outcome unknown, 7 warnings (doctor), 78 bad configuration. Results go to stdout, everything else to
  * stderr.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -27,6 +27,7 @@
 #define CLI_EXIT_REFUSED 3
 #define CLI_EXIT_UNREACHABLE 4
 #define CLI_EXIT_UNKNOWN 6
+#define CLI_EXIT_WARNING 7 /* Of `muster doctor`. */
 #define CLI_WORDS_MAX 3 /* Of a command: "cluster token create". */
 #define CLI_ARGUMENTS_MAX 2
 #define CLI_WATCH_MS 2000
@@ -59,6 +60,7 @@ enum cli_option {
     CLI_YES,
     CLI_DRY_RUN,
     CLI_RECOVERY_KEY_FILE,
+    CLI_CONFIG,
     CLI_OPTION_COUNT,
 };
 

@@ -35,6 +35,7 @@ const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
     [CLI_YES] = {"yes", NULL, "Do not ask; needed where there is no terminal"},
     [CLI_RECOVERY_KEY_FILE] = {"recovery-key-file", "FILE",
                                "Read the recovery key from FILE, or from stdin if it is -"},
+    [CLI_CONFIG] = {"config", "FILE", "Of musterd, to look at if it does not run"},
     [CLI_DRY_RUN] = {"dry-run", NULL, "Only show what would happen (default without --yes)"},
 };
 
@@ -155,6 +156,9 @@ const struct cli_command cli_commands[] = {
     {"node retry", NULL, 0, 0, 0, NULL, "Let a suspended node look at its disk now",
      cmd_node_retry},
 
+    {"doctor", NULL, 0, 0, CLI_TAKES(CLI_REGION) | CLI_TAKES(CLI_CONFIG), NULL,
+     "Look at this node, its way to the cloud and its cluster: what is wrong and what helps",
+     cmd_doctor},
     {"version", NULL, 0, 0, 0, NULL, "What this tool and the node are", cmd_version},
     {"describe", "[METHOD]", 0, 1, 0, NULL, "The methods of the admin RPC", cmd_describe},
     {"digest", NULL, 0, 0, CLI_TAKES(CLI_DEEP), NULL,

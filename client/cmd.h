@@ -57,6 +57,7 @@ int cmd_audit_list(struct cli *cli);
 int cmd_audit_verify(struct cli *cli);
 int cmd_node_status(struct cli *cli);
 int cmd_node_retry(struct cli *cli);
+int cmd_doctor(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_describe(struct cli *cli);
 int cmd_digest(struct cli *cli);

@@ -22,7 +22,8 @@ static bool ends_with(const char *text, const char *end)
 
 enum json_view_number json_view_number_of(const char *field_name)
 {
-    static const char *const spans[] = {"age_ms", "uptime_ms", "deadline_ms", "heard_ms_ago"};
+    static const char *const spans[] = {"age_ms", "uptime_ms", "deadline_ms", "heard_ms_ago",
+                                        "took_ms"};
     for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
         if (strcmp(field_name, spans[i]) == 0) {
             return JSON_VIEW_SPAN;

@@ -173,7 +173,8 @@ static _Noreturn void print_help(const char *words)
                  "--ca FILE --certificate FILE --key FILE, -o table|json, --timeout SECONDS, "
                  "--stale, --comment TEXT.\n"
                  "\nExit codes: 0 ok, 1 error, 2 usage, 3 refused by the state, 4 not reachable or "
-                 "no quorum, 5 not authorised, 6 outcome unknown, 78 bad configuration.\n");
+                 "no quorum, 5 not authorised, 6 outcome unknown, 7 warnings (doctor), 78 bad "
+                 "configuration.\n");
     exit(0);
 }
 

@@ -38,6 +38,8 @@ const struct codec rpc_freshness_codec = CODEC(struct rpc_freshness, "freshness"
 static const struct codec_field problem_fields[] = {
     CODEC_FIELD(struct rpc_problem, 1, what, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
     CODEC_FIELD(struct rpc_problem, 2, remedy, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_problem, 3, about, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_problem, 4, severe, CODEC_BOOL, 1),
 };
 const struct codec rpc_problem_codec = CODEC(struct rpc_problem, "problem", problem_fields);
 
@@ -107,6 +109,29 @@ static const struct codec_field digest_fields[] = {
     CODEC_OPTIONAL(struct rpc_digest, 3, digest, CODEC_TEXT, RPC_DIGEST_SIZE_MAX),
 };
 const struct codec rpc_digest_codec = CODEC(struct rpc_digest, "digest", digest_fields);
+
+static const struct codec_field check_fields[] = {
+    CODEC_OPTIONAL(struct rpc_check, 1, region, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+};
+const struct codec rpc_check_codec = CODEC(struct rpc_check, "check", check_fields);
+
+static const struct codec_field finding_fields[] = {
+    CODEC_FIELD(struct rpc_finding, 1, group, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_finding, 2, subject, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_finding, 3, verdict, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_finding, 4, code, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_finding, 5, what, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_finding, 6, remedy, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+};
+const struct codec rpc_finding_codec = CODEC(struct rpc_finding, "finding", finding_fields);
+
+static const struct codec_field findings_fields[] = {
+    CODEC_FIELD(struct rpc_findings, 1, name, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+    CODEC_NESTED_OPTIONAL(struct rpc_findings, 2, findings, CODEC_LIST, RPC_FINDINGS_MAX,
+                          &rpc_finding_codec),
+    CODEC_FIELD(struct rpc_findings, 3, took_ms, CODEC_U64, UINT64_MAX),
+};
+const struct codec rpc_findings_codec = CODEC(struct rpc_findings, "findings", findings_fields);
 
 static const struct codec_field digest_view_fields[] = {
     CODEC_FIELD(struct rpc_digest_view, 1, index, CODEC_U64, UINT64_MAX),

@@ -52,6 +52,9 @@ const struct config_row config_rows[] = {
     TEXT(sse_url, CONFIG_URL, "", "Instead of the region's own Security Services Exchange host."),
     TEXT(cloud_ca_file, CONFIG_PATH, "",
          "CA certificates (PEM) to verify the cloud with, instead of the system's."),
+    TEXT(cloud_proxy, CONFIG_PROXY, "",
+         "HTTP proxy, http://host:port, that all calls to the cloud go through (CONNECT); none if "
+         "empty. The environment's proxies are not used."),
     TEXT(log_level, CONFIG_TEXT, "info", "error, warning, notice, info or debug."),
     NUMBER(
         voters, "3", 1, 7, "nodes",
@@ -137,6 +140,15 @@ static bool is_address(const char *value)
     return !several || (value[0] == '[' && colon[-1] == ']');
 }
 
+/* Neither a path nor a user: a password does not belong into this file. */
+static bool is_proxy(const char *value)
+{
+    static const char scheme[] = "http://";
+    const char *host = value + sizeof scheme - 1;
+    return strncmp(value, scheme, sizeof scheme - 1) == 0 && is_address(host) &&
+           strpbrk(host, "/@?#") == NULL;
+}
+
 static bool is_name(const char *value)
 {
     static const char allowed[] =
@@ -163,6 +175,8 @@ static const char *complaint(const struct config_row *row, const char *value)
         return value[0] == '\0' || strncmp(value, "https://", 8) == 0
                    ? NULL
                    : "is a URL that begins with https://";
+    case CONFIG_PROXY:
+        return value[0] == '\0' || is_proxy(value) ? NULL : "is http://host:port";
     case CONFIG_TEXT:
     case CONFIG_NUMBER: return NULL;
     }

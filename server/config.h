@@ -31,6 +31,7 @@ struct config {
     char ctia_url[CONFIG_TEXT_SIZE];
     char sse_url[CONFIG_TEXT_SIZE];
     char cloud_ca_file[CONFIG_TEXT_SIZE];
+    char cloud_proxy[CONFIG_TEXT_SIZE];
     char log_level[CONFIG_TEXT_SIZE];
     uint64_t voters;
     uint64_t election_timeout_ms;
@@ -55,6 +56,7 @@ enum config_kind {
     CONFIG_PATH,    /* Absolute, or empty. */
     CONFIG_ADDRESS, /* host:port, or empty. */
     CONFIG_URL,     /* https://host[:port], or empty. */
+    CONFIG_PROXY,   /* http://host:port, or empty. */
     CONFIG_NUMBER,
 };
 

@@ -30,6 +30,7 @@
 #include "base/secret.h"
 #include "base/tls.h"
 #include "call.h"
+#include "checkup.h"
 #include "comparer.h"
 #include "doubt.h"
 #include "forward.h"
@@ -192,6 +193,7 @@ static void close_parts(struct daemon *daemon)
     comparer_destroy(daemon->comparer);
     daemon->rebuild = NULL;
     daemon->comparer = NULL;
+    checkup_stop(daemon->checkup);
     neighbours_destroy(daemon->neighbours);
     daemon->neighbours = NULL;
     daemon->workers_open++; /* Until all have been asked to close. */

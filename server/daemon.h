@@ -26,6 +26,7 @@
 
 struct announcer;
 struct call;
+struct checkup;
 struct comparer;
 struct doubt;
 struct forwarder;
@@ -78,6 +79,7 @@ struct daemon {
     struct rebuild *rebuild; /* While suspended, too. */
     struct comparer *comparer;
     struct neighbours *neighbours;
+    struct checkup *checkup; /* Under way, or NULL. */
     struct disk_watch disk;
     struct retention retention;
     struct level_worker level;

@@ -118,6 +118,7 @@ static struct status open_cloud(struct daemon *daemon)
         .store = daemon->store,
         .cluster_key = &daemon->identity.cluster_key,
         .node_name = config->name,
+        .proxy_url = set_or_null(config->cloud_proxy),
         .ops = &daemon_cloud_ops,
         .context = daemon,
     };

@@ -78,6 +78,7 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_NODE_STATUS] = handle_node_status,
     [RPC_NODE_RETRY] = handle_node_retry,
     [RPC_NODE_DIGEST] = handle_node_digest,
+    [RPC_NODE_CHECK] = handle_node_check,
     [RPC_DESCRIBE] = handle_describe,
 #ifdef MUSTER_NEXT
     [RPC_NEXT_PROBE] = handle_next_probe,
@@ -146,7 +147,7 @@ static bool answers_suspended(const struct call *call)
     bool stale = call->row->routing == RPC_READ && call->options.stale;
     enum rpc_method method = (enum rpc_method)(call->row - rpc_methods);
     return method == RPC_CLUSTER_STATUS || method == RPC_NODE_STATUS || method == RPC_NODE_RETRY ||
-           method == RPC_CLUSTER_REBUILD || method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
+           method == RPC_NODE_CHECK || method == RPC_CLUSTER_REBUILD || method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
            (call->daemon->store != NULL && method != RPC_CLUSTER_STANDING &&
             (stale || method == RPC_NODE_DIGEST));
 }

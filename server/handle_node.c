@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hex.h"
 #include "call.h"
+#include "checkup.h"
 #include "comparer.h"
 #include "daemon.h"
 #include "deep_read.h"
@@ -133,6 +134,11 @@ void handle_node_digest(struct call *call)
     }
     look_at_other(call, &params, &digest);
     reply_digest(call, &digest);
+}
+
+void handle_node_check(struct call *call)
+{
+    checkup_begin(call);
 }
 
 static const char *kind_name(enum codec_kind kind)

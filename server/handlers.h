@@ -63,6 +63,7 @@ void handle_next_probe(struct call *call);
 void handle_node_version(struct call *call);
 void handle_node_status(struct call *call);
 void handle_node_retry(struct call *call);
+void handle_node_check(struct call *call);
 void handle_node_digest(struct call *call);
 void handle_describe(struct call *call);
 

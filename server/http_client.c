@@ -146,8 +146,9 @@ static void read_answer(struct http_call *call, struct http_response *response)
 
     (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
     response->code = code > 0 ? (unsigned)code : 0;
-    response->retry_after_s =
-        http_retry_after(header_of(call->easy, "Retry-After"), clock_now_ms());
+    /* A time to wait until is one of the cloud's clock, which may differ from ours. */
+    uint64_t now_ms = response->trace.date_ms != 0 ? response->trace.date_ms : clock_now_ms();
+    response->retry_after_s = http_retry_after(header_of(call->easy, "Retry-After"), now_ms);
     response->quota_limit = header_number(call->easy, "X-Ratelimit-Org-Limit");
     if (response->quota_limit == UINT64_MAX) {
         response->quota_limit = header_number(call->easy, "X-RateLimit-GROUP-Limit");
@@ -188,6 +189,8 @@ static void finish_call(struct http_call *call, CURLcode code)
         .quota_remaining = UINT64_MAX,
     };
 
+    http_trace_read(call->easy, code, call->error, call->client->proxy_url != NULL,
+                    &response.trace);
     if (call->overflowed) {
         response.status =
             fail(STATUS_CORRUPT, "answer larger than %zu bytes", call->response_size_max);

@@ -23,6 +23,7 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "http_trace.h"
 
 struct uv_loop_s;
 struct http_client;
@@ -53,6 +54,7 @@ struct http_response {
     uint64_t quota_limit;     /* X-Ratelimit-Org-Limit or X-RateLimit-GROUP-Limit; UINT64_MAX:
                                  not said. */
     uint64_t quota_remaining; /* X-Ratelimit-Org-Remaining; UINT64_MAX: not said. */
+    struct http_trace trace;  /* Where it broke. */
 };
 
 typedef void (*http_done)(struct http_call *call, const struct http_response *response);
@@ -60,7 +62,7 @@ typedef void (*http_done)(struct http_call *call, const struct http_response *re
 /* Allocated by the caller, zeroed before its first use, and kept until `done` or http_cancel().
  * What it points to is borrowed for as long. May be started again from within `done`. */
 struct http_call {
-    const char *method;                    /* "GET", "POST", "DELETE". */
+    const char *method;                    /* "GET", "HEAD", "POST", "DELETE". */
     const char *url;                       /* https; no user in it. */
     const char *headers[HTTP_HEADERS_MAX]; /* "Name: value" lines; NULL ends them. */
     struct slice body;                     /* POST only. */

@@ -46,6 +46,8 @@ static void set_blob(struct setup *setup, CURLoption option, struct slice bytes)
 static void set_rules(struct setup *setup, const char *user_agent, const char *proxy_url)
 {
     set_long(setup, CURLOPT_NOSIGNAL, 1);
+    /* A name that is still being looked up when the call ends: do not wait for its thread. */
+    set_long(setup, CURLOPT_QUICK_EXIT, 1);
     set_pointer(setup, CURLOPT_PROTOCOLS_STR, "https");
     set_long(setup, CURLOPT_FOLLOWLOCATION, 0);
     set_long(setup, CURLOPT_DISALLOW_USERNAME_IN_URL, 1);
@@ -68,6 +70,10 @@ static void set_method(struct setup *setup, const struct http_call *call)
 {
     if (strcmp(call->method, "GET") == 0) {
         set_long(setup, CURLOPT_HTTPGET, 1);
+        return;
+    }
+    if (strcmp(call->method, "HEAD") == 0) {
+        set_long(setup, CURLOPT_NOBODY, 1);
         return;
     }
     if (strcmp(call->method, "POST") != 0) {

@@ -23,18 +23,30 @@ struct problem_list {
     struct arena *arena;
     struct rpc_problem *items;
     size_t count;
+    const char *about;        /* Of those that are added now. */
+    struct rpc_problem *last; /* NULL if there was no room for it. */
 };
 
 static void add_told(struct problem_list *list, struct slice what, struct slice remedy)
 {
-    if (list->count < RPC_PROBLEMS_MAX) {
-        list->items[list->count++] = (struct rpc_problem){.what = what, .remedy = remedy};
+    list->last = list->count < RPC_PROBLEMS_MAX ? &list->items[list->count++] : NULL;
+    if (list->last != NULL) {
+        *list->last =
+            (struct rpc_problem){.what = what, .remedy = remedy, .about = slice_of(list->about)};
     }
 }
 
 static void add(struct problem_list *list, struct slice what, const char *remedy)
 {
     add_told(list, what, slice_of(remedy));
+}
+
+/* The one that was added last is more than a warning. */
+static void severe(struct problem_list *list)
+{
+    if (list->last != NULL) {
+        list->last->severe = true;
+    }
 }
 
 static bool is(struct slice text, const char *word)
@@ -52,6 +64,7 @@ static void look_at_suspension(struct daemon *daemon, struct problem_list *list)
                       clock_format(suspension->since_ms, since),
                       suspension_kind_name(suspension->kind), suspension->reason.message),
             suspension_remedy(suspension->kind));
+        severe(list);
     }
 }
 
@@ -67,6 +80,7 @@ static void look_at_data(struct daemon *daemon, struct problem_list *list)
             daemon->damage.state == DAMAGE_WAITING
                 ? "Look at the disk; then `muster cluster rebuild` on this node."
                 : "It is being rebuilt from the other members.");
+        severe(list);
     }
     if (open_index != 0) {
         add(list,
@@ -75,6 +89,7 @@ static void look_at_data(struct daemon *daemon, struct problem_list *list)
                       (unsigned long long)open_index),
             "Bring all members up: the majority decides. With two members compare their data, then "
             "`muster cluster rebuild` on the one that is wrong.");
+        severe(list);
     }
 }
 
@@ -90,6 +105,7 @@ static void look_at_disk(struct daemon *daemon, const struct consensus_status *r
                       "the disk of %s has %llu MiB and %llu inodes free: it takes no new entries",
                       daemon->config.name, free_mib, (unsigned long long)watch->space.free_inodes),
             "Free space on the data folder's disk; it then goes on by itself.");
+        severe(list);
     } else if (state == DISK_LOW) {
         add(list,
             view_text(list->arena, "the disk of %s has only %llu MiB free (and %llu inodes)",
@@ -110,11 +126,14 @@ static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
             slice_of(daemon->removed_reason[0] == '\0' ? "the cluster has removed this node"
                                                        : daemon->removed_reason),
             "`muster cluster reset` makes it standalone; then it may join again.");
+            "`muster cluster leave` makes it standalone; then it may join again.");
+        severe(list);
     } else if (!daemon_is_suspended(daemon) && (view->leader.size == 0 || !view->quorum)) {
         struct status status = daemon_no_leader(daemon);
         int reason_size = (int)strcspn(status.message, "\n");
         add(list, view_text(list->arena, "%.*s", reason_size, status.message),
             "Bring the nodes that are down back, or their network; writes are refused until then.");
+        severe(list);
     }
 }
 
@@ -154,11 +173,13 @@ static void look_at_neighbour(struct problem_list *list, const struct rpc_member
                  view_text(list->arena, "%.*s takes no part (%s): %s", SLICE_ARG(member->name),
                            told->kind, told->reason),
                  view_text(list->arena, "On %.*s: %s", SLICE_ARG(member->name), told->remedy));
+        severe(list);
     } else if (told != NULL && is(slice_of(told->disk), disk_state_name(DISK_FULL))) {
         add(list,
             view_text(list->arena, "the disk of %.*s has %llu MiB free: it takes no new entries",
                       SLICE_ARG(member->name), free_mib),
             "Free space on its data folder's disk; it then goes on by itself.");
+        severe(list);
     } else if (told != NULL && is(slice_of(told->disk), disk_state_name(DISK_LOW))) {
         add(list,
             view_text(list->arena, "the disk of %.*s has only %llu MiB free",
@@ -191,6 +212,7 @@ static void look_at_member(struct daemon *daemon, struct problem_list *list,
         add(list, view_text(list->arena, "%.*s does not answer", SLICE_ARG(member->name)),
             "Look at that node and its network; if it will not come back, `muster cluster remove "
             "NODE --force`.");
+        severe(list);
     } else if (member->lag > LAG_ENTRIES) {
         add(list,
             view_text(list->arena, "%.*s is %llu entries behind", SLICE_ARG(member->name),
@@ -235,6 +257,7 @@ static void look_at_registration(struct problem_list *list, const struct rpc_reg
     if (is(view->state, "failed")) {
         add(list, view_text(list->arena, "the registration failed: %.*s", SLICE_ARG(view->error)),
             "Fetch a new registration token from the portal, then `muster registration register`.");
+        severe(list);
     } else if (view->error.size > 0) {
         add(list,
             view_text(list->arena, "%.*s: %.*s", SLICE_ARG(view->state), SLICE_ARG(view->error)),
@@ -288,19 +311,25 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
     if (list.items == NULL) {
         return fail(STATUS_NO_MEMORY, "list problems");
     }
+    list.about = "node";
     look_at_suspension(daemon, &list);
-    look_at_data(daemon, &list);
     look_at_disk(daemon, raft, &list);
+    list.about = "cluster";
+    look_at_data(daemon, &list);
     look_at_quorum(daemon, &list, out);
     look_at_recovery(daemon, &list, out);
+    list.about = "members";
     const struct rpc_member *members = out->members.items;
     for (size_t i = 0; i < out->members.count; i++) {
         look_at_member(daemon, &list, &members[i]);
     }
-    look_at_registration(&list, &out->registration);
-    look_at_export(&list, &out->export);
-    look_at_store(&list, out);
     look_at_versions(&list, out);
+    list.about = "registration";
+    look_at_registration(&list, &out->registration);
+    list.about = "export";
+    look_at_export(&list, &out->export);
+    list.about = "store";
+    look_at_store(&list, out);
     out->problems = (struct codec_list){.items = list.items, .count = list.count};
     return OK;
 }

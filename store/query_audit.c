@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "audit.h"
@@ -52,6 +53,11 @@ struct status store_audit_verify_flushed(struct store *store, uint64_t *line_cou
     txn_fail(&txn, audit_verify(&txn));
     *line_count = head.audit_sequence;
     return flushed_end(&txn, store);
+}
+
+void store_library(char *out, size_t out_size)
+{
+    (void)snprintf(out, out_size, "%s", mdb_version(NULL, NULL, NULL));
 }
 
 static uint64_t pages_in_use(struct txn *txn)

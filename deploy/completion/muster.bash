@@ -43,6 +43,7 @@ audit list|--socket --address --ca --certificate --key --timeout --stale --outpu
 audit verify|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 node status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
 node retry|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+doctor|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --region --config
 version|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 describe|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 digest|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --deep

@@ -133,6 +133,7 @@ static void serve_cloud(struct sim *sim, struct sim_request *request, struct sim
     sim_devices_tick(&sim->devices, sim_now_ms(sim));
     request->fault = sim_faults_on_request(&sim->faults, request->family, request->region,
                                            http->method, http->path);
+    reply->now_ms = sim_now_ms(sim);
     reply->delay_ms = latency_ms(sim, request->family);
     if (request->fault == NULL || !sim_distort_before(request->fault, request->family, reply)) {
         sim_route(sim, request, reply);

@@ -148,6 +148,20 @@ void sim_reply_internal(struct sim_reply *reply, enum sim_family family, int sta
                    "the service has failed; try again later");
 }
 
+#define HTTP_DATE_SIZE 64
+
+/* RFC 9110, 5.6.7. */
+static const char *http_date(uint64_t at_ms, char out[HTTP_DATE_SIZE])
+{
+    time_t at = (time_t)(at_ms / 1000);
+    struct tm parts;
+    out[0] = '\0';
+    if (gmtime_r(&at, &parts) != NULL) {
+        (void)strftime(out, HTTP_DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    }
+    return out;
+}
+
 void sim_reply_rate_limit(struct sim_reply *reply, enum sim_family family, const char *variant,
                           uint64_t retry_after_s)
 {
@@ -162,13 +176,10 @@ void sim_reply_rate_limit(struct sim_reply *reply, enum sim_family family, const
         return;
     }
     if (strcmp(variant, "date") == 0) {
-        char text[64];
-        time_t at = (time_t)(clock_now_ms() / 1000 + retry_after_s);
-        struct tm parts;
-        if (gmtime_r(&at, &parts) != NULL &&
-            strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts) > 0) {
-            sim_reply_header(reply, "Retry-After", "%s", text);
-        }
+        char text[HTTP_DATE_SIZE];
+        uint64_t now_ms = reply->now_ms != 0 ? reply->now_ms : clock_now_ms();
+        sim_reply_header(reply, "Retry-After", "%s",
+                         http_date(now_ms + retry_after_s * 1000, text));
         return;
     }
     sim_reply_header(reply, "Retry-After", "%" PRIu64 "%s", retry_after_s,
@@ -179,6 +190,10 @@ void sim_reply_head(const struct sim_reply *reply, bool keep_alive, struct buffe
 {
     sim_print(out, "HTTP/1.1 %d %s\r\nServer: muster-cloudsim\r\n", reply->status,
               sim_reply_reason(reply->status));
+    if (reply->now_ms != 0) {
+        char date[HTTP_DATE_SIZE];
+        sim_print(out, "Date: %s\r\n", http_date(reply->now_ms, date));
+    }
     if (reply->status != 204) {
         sim_print(out, "Content-Type: %s\r\n",
                   reply->content_type == NULL ? "application/json; charset=utf-8"

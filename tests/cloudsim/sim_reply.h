@@ -23,6 +23,7 @@ struct sim_reply {
     const char *content_type; /* NULL: JSON. */
     struct buffer headers;    /* More header lines, each with its CRLF. */
     struct buffer body;
+    uint64_t now_ms;   /* The simulated time, told as Date; 0: not told. */
     uint64_t delay_ms; /* Before the first byte. */
     uint64_t stall_ms;
     enum sim_delivery delivery;

@@ -56,6 +56,7 @@
 #define RPC_FORWARD_SIZE_MAX (RPC_FRAME_SIZE_MAX - 4096U) /* A forwarded call fits one frame. */
 #define RPC_MEMBERS_MAX 100                               /* 50, and those that were removed. */
 #define RPC_PROBLEMS_MAX 64
+#define RPC_FINDINGS_MAX 128
 #define RPC_CREDENTIALS_MAX 16
 #define RPC_FEATURES_MAX 16         /* Of one credential. */
 #define RPC_DISCARDED_MAX 8         /* Kinds of what a reset throws away. */
@@ -153,6 +154,9 @@ extern const struct codec rpc_member_codec;
 struct rpc_problem {
     struct slice what;   /* One sentence. */
     struct slice remedy; /* What to do. */
+    struct slice about;  /* node (the one that answers), cluster, members, registration, export,
+                            store; empty where it does not matter. */
+    bool severe;         /* Something does not work; otherwise it is going to. */
 };
 extern const struct codec rpc_problem_codec;
 
@@ -660,6 +664,29 @@ struct rpc_digest {
 };
 extern const struct codec rpc_digest_codec;
 
+/* What the node that is asked sees of itself and of its way to the cloud. */
+struct rpc_check {
+    struct slice region; /* Whose hosts; empty: the registration's, else that of the credentials. */
+};
+extern const struct codec rpc_check_codec;
+
+struct rpc_finding {
+    struct slice group;   /* cloud, disk, files, node */
+    struct slice subject; /* "visibility.amp.cisco.com:443", "fsync" */
+    struct slice verdict; /* ok, warning, failure */
+    struct slice code;    /* For programs: "ok", "name", "certificate-issuer", "full" ... */
+    struct slice what;    /* One sentence. */
+    struct slice remedy;  /* What to do; empty if nothing. */
+};
+extern const struct codec rpc_finding_codec;
+
+struct rpc_findings {
+    struct slice name;          /* Of the node. */
+    struct codec_list findings; /* rpc_finding */
+    uint64_t took_ms;
+};
+extern const struct codec rpc_findings_codec;
+
 struct rpc_digest_view {
     uint64_t index;
     struct slice digest; /* Hex. */
@@ -749,6 +776,7 @@ enum rpc_method {
     RPC_NODE_STATUS,
     RPC_NODE_RETRY,
     RPC_NODE_DIGEST,
+    RPC_NODE_CHECK,
     RPC_DESCRIBE,
 #ifdef MUSTER_NEXT
     RPC_NEXT_PROBE,

@@ -57,6 +57,9 @@ MUST_USE struct status store_apply(struct store *store, uint64_t index,
                                    const struct slice *commands, size_t count,
                                    struct apply_outcome *outcomes);
 
+/* The version of LMDB that is loaded, in words. */
+void store_library(char *out, size_t out_size);
+
 uint64_t store_applied_index(const struct store *store); /* Flushed or not. */
 uint64_t store_flushed_index(const struct store *store);
 MUST_USE struct status store_flush(struct store *store);
