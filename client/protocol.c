@@ -242,35 +242,12 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_NODE_DIGEST] =
         HERE(RPC_ROLE_VIEWER, "node.digest", rpc_digest_codec, rpc_digest_view_codec,
              "The digest of this node's state at an index, to compare with another's."),
+    [RPC_NODE_CHECK] =
+        HERE(RPC_ROLE_OPERATOR, "node.check", rpc_check_codec, rpc_findings_codec,
+             "Look at this node and its way to the cloud: hosts, clock, disk, files, "
+             "certificates, libraries; each with a verdict and what helps."),
     [RPC_DESCRIBE] = HERE(RPC_ROLE_VIEWER, "rpc.describe", rpc_empty_codec, rpc_description_codec,
                           "This table: every method with its fields and limits."),
-        {
-            .name = "node.digest",
-            .params = &rpc_digest_codec,
-            .result = &rpc_digest_view_codec,
-            .role = RPC_ROLE_VIEWER,
-            .routing = RPC_HERE,
-            .summary = "The digest of this node's state at an index, to compare with another's.",
-        },
-    [RPC_NODE_CHECK] =
-        {
-            .name = "node.check",
-            .params = &rpc_check_codec,
-            .result = &rpc_findings_codec,
-            .role = RPC_ROLE_OPERATOR,
-            .routing = RPC_HERE,
-            .summary = "Look at this node and its way to the cloud: hosts, clock, disk, files, "
-                       "certificates, libraries; each with a verdict and what helps.",
-        },
-    [RPC_DESCRIBE] =
-        {
-            .name = "rpc.describe",
-            .params = &rpc_empty_codec,
-            .result = &rpc_description_codec,
-            .role = RPC_ROLE_VIEWER,
-            .routing = RPC_HERE,
-            .summary = "This table: every method with its fields and limits.",
-        },
 #ifdef MUSTER_NEXT
     [RPC_NEXT_PROBE] = CHANGE(RPC_ROLE_ADMIN, "next.probe", rpc_name_codec, rpc_done_codec,
                               "Propose a command that the version before does not know."),

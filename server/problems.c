@@ -126,7 +126,6 @@ static void look_at_quorum(struct daemon *daemon, struct problem_list *list,
             slice_of(daemon->removed_reason[0] == '\0' ? "the cluster has removed this node"
                                                        : daemon->removed_reason),
             "`muster cluster reset` makes it standalone; then it may join again.");
-            "`muster cluster leave` makes it standalone; then it may join again.");
         severe(list);
     } else if (!daemon_is_suspended(daemon) && (view->leader.size == 0 || !view->quorum)) {
         struct status status = daemon_no_leader(daemon);
