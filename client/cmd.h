@@ -21,6 +21,8 @@ int cmd_cluster_settings(struct cli *cli);
 int cmd_cluster_set(struct cli *cli);
 int cmd_cluster_recover(struct cli *cli);
 int cmd_recovery_key(struct cli *cli);
+int cmd_cluster_key(struct cli *cli);
+int cmd_cluster_rotate_key(struct cli *cli);
 int cmd_token_create(struct cli *cli);
 int cmd_token_list(struct cli *cli);
 int cmd_token_revoke(struct cli *cli);

@@ -7,6 +7,7 @@
  */
 #include "client/protocol.h"
 
+#include "client/cluster_key.h"
 #include "client/recovery.h"
 
 #define READ(name_, params_, result_, summary_)                                                    \
@@ -120,6 +121,11 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .summary = "Give out the key that opens this cluster's snapshots when all its members "
                        "are lost; that it was taken is written to the audit.",
         },
+    [RPC_CLUSTER_KEY] = READ("cluster.key", rpc_empty_codec, rpc_cluster_key_codec,
+                             "Which cluster key seals, and how far a rotation of it is."),
+    [RPC_CLUSTER_ROTATE_KEY] =
+        CHANGE(RPC_ROLE_ADMIN, "cluster.rotate_key", rpc_rotate_key_codec, rpc_cluster_key_codec,
+               "Begin to replace the cluster key, or only say what that would wait for."),
     [RPC_SNAPSHOT_BEGIN] =
         HERE(RPC_ROLE_ADMIN, "snapshot.begin", rpc_empty_codec, rpc_snapshot_begun_codec,
              "Begin to make a sealed snapshot of this node's whole state; snapshot.read "

@@ -155,6 +155,8 @@ static const struct codec_field announce_fields[] = {
     CODEC_NESTED_OPTIONAL(struct rpc_announce, 3, news, CODEC_LIST, RPC_MEMBERS_MAX,
                           &rpc_address_news_codec),
     CODEC_OPTIONAL(struct rpc_announce, 4, level, CODEC_U64, RPC_LEVEL_MAX),
+    CODEC_OPTIONAL(struct rpc_announce, 5, key_epoch, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct rpc_announce, 6, key_check, CODEC_BYTES, 32),
 };
 const struct codec rpc_announce_codec = CODEC(struct rpc_announce, "announce", announce_fields);
 

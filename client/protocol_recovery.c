@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "client/cluster_key.h"
 #include "client/recovery.h"
 #include "client/snapshot.h"
 
@@ -113,3 +114,36 @@ static const struct codec_field restore_fields[] = {
     CODEC_OPTIONAL(struct rpc_restore, 4, cluster, CODEC_TEXT, RPC_NAME_SIZE_MAX),
 };
 const struct codec rpc_restore_codec = CODEC(struct rpc_restore, "restore", restore_fields);
+
+/* ---- the cluster key ---- */
+
+static const struct codec_field rotate_key_fields[] = {
+    CODEC_OPTIONAL(struct rpc_rotate_key, 1, check, CODEC_BOOL, 1),
+};
+const struct codec rpc_rotate_key_codec =
+    CODEC(struct rpc_rotate_key, "rotate_key", rotate_key_fields);
+
+static const struct codec_field key_holder_fields[] = {
+    CODEC_FIELD(struct rpc_key_holder, 1, name, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+    CODEC_FIELD(struct rpc_key_holder, 2, node_id, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_key_holder, 3, given, CODEC_BOOL, 1),
+    CODEC_FIELD(struct rpc_key_holder, 4, held, CODEC_BOOL, 1),
+    CODEC_FIELD(struct rpc_key_holder, 5, silent, CODEC_BOOL, 1),
+};
+const struct codec rpc_key_holder_codec =
+    CODEC(struct rpc_key_holder, "key_holder", key_holder_fields);
+
+static const struct codec_field cluster_key_fields[] = {
+    CODEC_FIELD(struct rpc_cluster_key, 1, key_epoch, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct rpc_cluster_key, 2, next_epoch, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct rpc_cluster_key, 3, reason, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_cluster_key, 4, began_at_ms, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_cluster_key, 5, sealed, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct rpc_cluster_key, 6, recovery_key_epoch, CODEC_U64, UINT32_MAX),
+    CODEC_NESTED_OPTIONAL(struct rpc_cluster_key, 7, holders, CODEC_LIST, RPC_MEMBERS_MAX,
+                          &rpc_key_holder_codec),
+    CODEC_FIELD(struct rpc_cluster_key, 8, message, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_NESTED(struct rpc_cluster_key, 9, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
+};
+const struct codec rpc_cluster_key_codec =
+    CODEC(struct rpc_cluster_key, "cluster_key", cluster_key_fields);

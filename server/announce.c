@@ -110,7 +110,11 @@ static bool tell(struct daemon *daemon, struct arena *arena, struct rpc_announce
             news[count++] = address_book_tell(&daemon->addresses, &all[i]);
         }
     }
+    struct key_hold hold = {0};
+    (void)key_news(daemon, arena, &hold);
     *out = (struct rpc_announce){
+        .key_epoch = hold.epoch,
+        .key_check = hold.check,
         .version = slice_of(MUSTER_VERSION),
         .level = STORE_LEVEL,
         .index = store_applied_index(daemon->store),
@@ -149,6 +153,17 @@ static void on_written(struct call *call, struct apply_outcome outcome)
     reply(call);
 }
 
+/* Does the member hold the new cluster key, and the state does not say so yet? */
+static bool is_key_news(struct call *call, const struct rpc_announce *said, uint64_t node_id)
+{
+    struct key_rotation_view rotation;
+    struct key_holder holder;
+    return said->key_epoch != 0 &&
+           !failed(store_key_rotation(call->daemon->store, &call->arena, &rotation)) &&
+           rotation.epoch == said->key_epoch && slice_equal(rotation.check, said->key_check) &&
+           key_holder_find(&rotation.holders, node_id, &holder) && !holder.held;
+}
+
 void handle_announce(struct call *call)
 {
     struct rpc_announce said;
@@ -162,6 +177,14 @@ void handle_announce(struct call *call)
         return;
     }
     take_news(call->daemon, &said);
+    if (daemon_leads(call->daemon) && is_key_news(call, &said, own->node_id)) {
+        struct command hold = {
+            .type = COMMAND_KEY_HOLD,
+            .body.key_hold = {said.key_epoch, said.key_check, own->node_id},
+        };
+        call_propose(call, &hold, on_written); /* Anything else comes with the next one. */
+        return;
+    }
     struct command command = {
         .type = COMMAND_MEMBER_SET,
         .body.member_set = {.node_id = own->node_id,
@@ -197,7 +220,7 @@ static void on_proposed(void *argument, struct status status, struct apply_outco
     struct announcer *announcer = argument;
     announcer->proposing = false;
     if (!announcer->stopped && (failed(status) || outcome.refusal != REFUSAL_NONE)) {
-        log_event(LOG_LEVEL_NOTICE, "own addresses not written down yet, will be tried again",
+        log_event(LOG_LEVEL_NOTICE, "own row not written down yet, will be tried again",
                   log_text("error", failed(status)
                                         ? status.message
                                         : refusal_reason((enum refusal)outcome.refusal)));
@@ -307,11 +330,10 @@ static void ask_round(struct announcer *announcer, struct arena *arena)
     buffer_release(&request);
 }
 
-static void propose_own(struct announcer *announcer, const struct member_set *own)
+static void propose_own(struct announcer *announcer, const struct command *command)
 {
-    const struct command command = {.type = COMMAND_MEMBER_SET, .body.member_set = *own};
     announcer->proposing = true;
-    struct status status = daemon_propose(announcer->daemon, &command, on_proposed, announcer);
+    struct status status = daemon_propose(announcer->daemon, command, on_proposed, announcer);
     if (failed(status)) {
         on_proposed(announcer, status, (struct apply_outcome){0});
     }
@@ -333,10 +355,14 @@ void announcer_on_tick(struct announcer *announcer)
     if (announcer->proposing || now_ms < announcer->next_at_ms) {
         return;
     }
-    const struct member_set own = own_row(daemon);
-    bool known = !failed(store_member(daemon->store, &arena, own.node_id, &member)) &&
+    struct command own = {.type = COMMAND_MEMBER_SET, .body.member_set = own_row(daemon)};
+    bool known = !failed(store_member(daemon->store, &arena, daemon->identity.node_id, &member)) &&
                  member.standing != STANDING_REMOVED;
-    bool news = known && is_news(&member, &own);
+    bool news = known && is_news(&member, &own.body.member_set);
+    if (known && !news && key_news(daemon, &arena, &own.body.key_hold)) {
+        own.type = COMMAND_KEY_HOLD;
+        news = true;
+    }
     announcer->next_at_ms = now_ms + ANNOUNCE_EVERY_MS;
     if (news && daemon_leads(daemon)) {
         propose_own(announcer, &own);

@@ -44,7 +44,7 @@ struct cloud_ops {
 struct cloud_context {
     struct uv_loop_s *loop;
     struct store *store;
-    const struct secret *cluster_key;         /* SEAL_KEY_SIZE bytes; may be replaced in place. */
+    const struct keyring *keys;               /* May be changed in place. */
     const char *node_name;                    /* For the User-Agent; copied. */
     const char *proxy_url;                    /* "http://host:port" for all calls; NULL: none. The
                                          environment's proxies are not used. Copied. */

@@ -16,12 +16,10 @@
 static struct status open_password(const struct cloud *cloud,
                                    const struct credential_view *credential, struct secret *out)
 {
-    char what[STORE_NAME_SIZE_MAX + 16];
-
-    (void)snprintf(what, sizeof what, "credential/%.*s", SLICE_ARG(credential->name));
-    struct seal_purpose purpose = seal_purpose_of(slice_of(what), credential->generation);
-    struct status status = seal_open(secret_slice(cloud->context.cluster_key), &purpose,
-                                     credential->sealed_password, out);
+    struct seal_purpose purpose =
+        seal_purpose_of_credential(credential->name, credential->generation);
+    struct status status =
+        keyring_open(cloud->context.keys, &purpose, credential->sealed_password, out);
     return failed(status) ? wrap(status, "open the client password") : OK;
 }
 

@@ -20,8 +20,7 @@ static struct status open_sealed(const struct cloud *cloud, const char *what, ui
                                  struct slice sealed, struct secret *out)
 {
     struct seal_purpose purpose = seal_purpose_of(slice_of(what), epoch);
-    struct status status =
-        seal_open(secret_slice(cloud->context.cluster_key), &purpose, sealed, out);
+    struct status status = keyring_open(cloud->context.keys, &purpose, sealed, out);
     return failed(status) ? wrap(status, "open the %s", what) : OK;
 }
 

@@ -74,6 +74,7 @@ static void on_check(uv_check_t *check)
         return;
     }
     daemon->applied = false;
+    key_step(&daemon->key, daemon);
     cloud_on_applied(daemon->cloud);
     membership_step(daemon->membership);
     joiner_on_applied(daemon->joiner);
@@ -107,6 +108,7 @@ static void on_tick(uv_timer_t *timer)
         membership_step(daemon->membership);
         retention_step(&daemon->retention, daemon);
         level_step(&daemon->level, daemon);
+        key_step(&daemon->key, daemon);
         doubt_on_tick(daemon->doubt);
         announcer_on_tick(daemon->announcer);
         neighbours_on_tick(daemon->neighbours, now_ms);

@@ -17,6 +17,7 @@
 #include "damage.h"
 #include "disk_watch.h"
 #include "identity.h"
+#include "key_rotation.h"
 #include "level.h"
 #include "retention.h"
 #include "scrubber.h"
@@ -83,6 +84,7 @@ struct daemon {
     struct disk_watch disk;
     struct retention retention;
     struct level_worker level;
+    struct key_worker key;
     struct scrubber scrubber;
     struct damage damage;      /* As its mark says. */
     uint32_t contacts_written; /* What damage_save_contacts() remembers. */

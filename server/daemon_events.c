@@ -123,7 +123,7 @@ void daemon_initialise(struct daemon *daemon)
                 .cluster_id = slice_of(identity->cluster_id),
                 .ca_certificate = buffer_slice(&identity->ca_certificate),
                 .sealed_ca_key = buffer_slice(&identity->sealed_ca_key),
-                .key_epoch = identity->key_epoch,
+                .key_epoch = identity->keys.epoch,
                 .member =
                     {
                         .node_id = identity->node_id,

@@ -21,9 +21,9 @@
 #include "machine.h"
 #include "membership_worker.h"
 #include "neighbours.h"
+#include "rebuild.h"
 #include "recoverer.h"
 #include "restorer.h"
-#include "rebuild.h"
 #include "rpc_server.h"
 #include "snapshotter.h"
 
@@ -116,7 +116,7 @@ static struct status open_cloud(struct daemon *daemon)
     struct cloud_context context = {
         .loop = daemon->loop,
         .store = daemon->store,
-        .cluster_key = &daemon->identity.cluster_key,
+        .keys = &daemon->identity.keys,
         .node_name = config->name,
         .proxy_url = set_or_null(config->cloud_proxy),
         .ops = &daemon_cloud_ops,

@@ -281,12 +281,16 @@ static void reply_admitted(struct call *call, bool with_secrets)
     }
     admitted.cluster_name = cluster.name;
     admitted.cloud_check = slice_of(cloud_check_name(state->cloud));
+    if (with_secrets && keyring_find(&identity->keys, cluster.key_epoch).size == 0) {
+        call_fail(call, fail(STATUS_UNREACHABLE, "this node does not have the cluster key yet"));
+        return;
+    }
     if (with_secrets) {
         admitted.cluster_id = slice_of(identity->cluster_id);
         admitted.ca_certificate = buffer_slice(&identity->ca_certificate);
         admitted.certificate = state->issued;
-        admitted.cluster_key = secret_slice(&identity->cluster_key);
-        admitted.key_epoch = identity->key_epoch;
+        admitted.cluster_key = keyring_find(&identity->keys, cluster.key_epoch);
+        admitted.key_epoch = cluster.key_epoch;
     }
     call_reply(call, &admitted);
 }

@@ -165,8 +165,16 @@ static struct status find_member(struct call *call, struct slice name, struct me
 static void on_removed(struct call *call, struct apply_outcome outcome)
 {
     (void)outcome;
+    struct codec_list credentials = {0};
     fault_step(FAULT_REMOVE_APPLIED);
-    call_done(call, "removed");
+    if (failed(store_credentials(call->daemon->store, &call->arena, &credentials)) ||
+        credentials.count == 0) {
+        call_done(call, "removed; the cluster key is being rotated");
+        return;
+    }
+    call_done(call, "removed; the cluster key is being rotated. The node knew the passwords of the "
+                    "API clients: renew them in the cloud's portal, then `muster credentials add "
+                    "NAME --replace`");
 }
 
 struct removal {

@@ -168,7 +168,6 @@ void handle_credentials_add(struct call *call)
     uint64_t generation = 0;
     struct slice region = {0};
     struct buffer sealed = {0};
-    char what[96];
     if (!call_params(call, &params)) {
         return;
     }
@@ -184,10 +183,9 @@ void handle_credentials_add(struct call *call)
     if (!failed(status)) {
         uint8_t nonce[SEAL_NONCE_SIZE];
         random_bytes(nonce, sizeof nonce);
-        (void)snprintf(what, sizeof what, "credential/%.*s", SLICE_ARG(params.name));
-        struct seal_purpose purpose = seal_purpose_of(slice_of(what), generation);
-        status = seal_close(secret_slice(&daemon->identity.cluster_key),
-                            (uint32_t)daemon->identity.key_epoch, &purpose, nonce, params.password,
+        struct seal_purpose purpose = seal_purpose_of_credential(params.name, generation);
+        status = seal_close(secret_slice(&daemon->identity.keys.key),
+                            (uint32_t)daemon->identity.keys.epoch, &purpose, nonce, params.password,
                             &sealed);
     }
     if (failed(status)) {
@@ -202,7 +200,7 @@ void handle_credentials_add(struct call *call)
                     .sealed_password = buffer_slice(&sealed),
                     .region = region,
                     .generation = generation,
-                    .key_epoch = daemon->identity.key_epoch,
+                    .key_epoch = daemon->identity.keys.epoch,
                 },
         };
         call_propose(call, &command, on_added);

@@ -40,7 +40,7 @@ static void on_key_taken(struct call *call, struct apply_outcome outcome)
     struct secret key = {0};
     struct buffer text = {0};
     (void)outcome;
-    struct status status = snapshot_recovery_key(secret_slice(&identity->cluster_key), &key);
+    struct status status = snapshot_recovery_key(secret_slice(&identity->keys.key), &key);
     if (!failed(status)) {
         status = recovery_key_format(secret_slice(&key), &text);
     }
@@ -49,7 +49,7 @@ static void on_key_taken(struct call *call, struct apply_outcome outcome)
     } else {
         const struct rpc_recovery_key answer = {
             .key = buffer_slice(&text),
-            .key_epoch = identity->key_epoch,
+            .key_epoch = identity->keys.epoch,
         };
         call_reply(call, &answer);
     }
@@ -63,7 +63,7 @@ void handle_recovery_key(struct call *call)
     struct rpc_empty params;
     struct command command = {
         .type = COMMAND_RECOVERY_KEY_TAKE,
-        .body.recovery_key_take = {.key_epoch = call->daemon->identity.key_epoch},
+        .body.recovery_key_take = {.key_epoch = call->daemon->identity.keys.epoch},
     };
     if (call_params(call, &params)) {
         call_propose(call, &command, on_key_taken);

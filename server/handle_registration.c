@@ -124,8 +124,8 @@ static struct status seal_secret(struct daemon *daemon, const char *what, uint64
     uint8_t nonce[SEAL_NONCE_SIZE];
     struct seal_purpose purpose = seal_purpose_of(slice_of(what), epoch);
     random_bytes(nonce, sizeof nonce);
-    return seal_close(secret_slice(&daemon->identity.cluster_key),
-                      (uint32_t)daemon->identity.key_epoch, &purpose, nonce, plain, out);
+    return seal_close(secret_slice(&daemon->identity.keys.key),
+                      (uint32_t)daemon->identity.keys.epoch, &purpose, nonce, plain, out);
 }
 
 /* What was begun goes on by itself: the answer is the state as it is now. */
@@ -191,7 +191,7 @@ void handle_registration_register(struct call *call)
                     .sealed_key = buffer_slice(&parts.sealed_key),
                     .csr = buffer_slice(&parts.csr),
                     .epoch = present.epoch + 1,
-                    .key_epoch = call->daemon->identity.key_epoch,
+                    .key_epoch = call->daemon->identity.keys.epoch,
                 },
         };
         call_propose(call, &command, on_begun);

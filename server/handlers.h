@@ -28,6 +28,8 @@ void handle_cluster_set(struct call *call);
 void handle_cluster_position(struct call *call);
 void handle_cluster_recover(struct call *call);
 void handle_recovery_key(struct call *call);
+void handle_cluster_key(struct call *call);
+void handle_rotate_key(struct call *call);
 void handle_snapshot_begin(struct call *call);
 void handle_snapshot_read(struct call *call);
 void handle_snapshot_upload(struct call *call);

@@ -41,7 +41,7 @@ static void note_header(struct heir *heir, const struct snapshot_header *header)
         .current_term = header->term,
     };
     heir->taken_at_ms = header->taken_at_ms;
-    heir->staged.key_epoch = header->key_epoch;
+    heir->staged.keys.epoch = header->key_epoch;
     (void)snprintf(heir->source, sizeof heir->source,
                    "the snapshot of %.*s at %s, up to entry %llu", SLICE_ARG(header->node),
                    clock_format(header->taken_at_ms, at), (unsigned long long)header->index);
@@ -89,8 +89,7 @@ static struct status certify(struct heir *heir, struct store *store)
     struct status status = x509_make_request(secret_slice(&staged->node_key), name, &request);
     if (!failed(status)) {
         const struct issue_request asked = {buffer_slice(&request), name, ISSUE_NODE_DAYS};
-        status = issue_with(store, secret_slice(&staged->cluster_key), ISSUE_NODE, &asked,
-                            &staged->certificate);
+        status = issue_with(store, &staged->keys, ISSUE_NODE, &asked, &staged->certificate);
     }
     buffer_release(&request);
     return status;
@@ -111,7 +110,7 @@ static struct status take_cluster(struct heir *heir, const struct cluster_view *
     }
     struct status status = secret_copy(&staged->node_key, secret_slice(&heir->before.node_key));
     if (!failed(status)) {
-        status = secret_copy(&staged->cluster_key, secret_slice(&heir->order->cluster_key));
+        status = secret_copy(&staged->keys.key, secret_slice(&heir->order->cluster_key));
     }
     return status;
 }

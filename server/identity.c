@@ -23,10 +23,10 @@
 #include "base/random.h"
 #include "consensus/consensus.h"
 #include "file.h"
+#include "root_secret.h"
 #include "sealed_file.h"
 #include "store/seal.h"
 
-#define ROOT_SECRET_SIZE SEAL_KEY_SIZE
 #define ROOT_KEY_EPOCH 1
 #define IDENTITY_FILE_SIZE_MAX 131072 /* Bytes. */
 #define CURRENT_SIZE_MAX 64
@@ -40,6 +40,8 @@ struct identity_file {
     struct slice sealed_node_key;
     struct slice sealed_cluster_key;
     uint64_t key_epoch;
+    struct slice sealed_next_key;
+    uint64_t next_epoch;
     bool bootstrap;
     struct slice sealed_ca_key;
     struct slice previous;
@@ -65,44 +67,10 @@ static const struct codec_field identity_fields[] = {
                    IDENTITY_MEMBERS_MAX * sizeof(uint64_t)),
     CODEC_OPTIONAL(struct identity_file, 13, left, CODEC_TEXT, IDENTITY_LINEAGE_SIZE - 1),
     CODEC_OPTIONAL(struct identity_file, 14, aside, CODEC_TEXT, IDENTITY_LINEAGE_SIZE - 1),
+    CODEC_OPTIONAL(struct identity_file, 15, sealed_next_key, CODEC_BYTES, 256),
+    CODEC_OPTIONAL(struct identity_file, 16, next_epoch, CODEC_U64, UINT32_MAX),
 };
 static const struct codec identity_codec = CODEC(struct identity_file, "identity", identity_fields);
-
-static struct status read_root_secret(const char *data_directory, const char *configured,
-                                      struct secret *out)
-{
-    char path[IDENTITY_PATH_SIZE];
-    bool own = configured[0] == '\0';
-    (void)snprintf(path, sizeof path, "%s%s", own ? data_directory : configured,
-                   own ? "/root.secret" : "");
-    struct buffer bytes = {0};
-    struct status status = file_read(path, 4096, &bytes);
-    if (status.code == STATUS_NOT_FOUND && own && file_is_there(data_directory, "CURRENT")) {
-        return fail(STATUS_INVALID, "%s is gone, and it seals this node's keys: give it back",
-                    path);
-    }
-    if (status.code == STATUS_NOT_FOUND && own) {
-        status = secret_reserve(out, ROOT_SECRET_SIZE);
-        if (failed(status)) {
-            return status;
-        }
-        random_bytes(out->pages, ROOT_SECRET_SIZE);
-        status = file_write(path, secret_slice(out));
-        if (failed(status)) {
-            secret_release(out);
-        }
-        return status;
-    }
-    if (!failed(status) && bytes.size != ROOT_SECRET_SIZE) {
-        status =
-            fail(STATUS_INVALID, "%s has %zu bytes, not %d", path, bytes.size, ROOT_SECRET_SIZE);
-    }
-    if (!failed(status)) {
-        status = secret_copy(out, buffer_slice(&bytes));
-    }
-    secret_wipe_buffer(&bytes);
-    return status;
-}
 
 static struct status seal_under_root(const struct secret *root, const char *what,
                                      struct slice plain, struct buffer *out)
@@ -148,7 +116,8 @@ static struct status take_file(const struct identity_file *file, const struct se
                                struct identity *out)
 {
     out->node_id = file->node_id;
-    out->key_epoch = file->key_epoch;
+    out->keys.epoch = file->key_epoch;
+    out->keys.next_epoch = file->next_epoch;
     out->bootstrap = file->bootstrap;
     if (!slice_to_text(file->cluster_id, out->cluster_id, sizeof out->cluster_id) ||
         !slice_to_text(file->previous, out->previous, sizeof out->previous) ||
@@ -175,7 +144,10 @@ static struct status take_file(const struct identity_file *file, const struct se
         status = open_under_root(root, "node key", file->sealed_node_key, &out->node_key);
     }
     if (!failed(status)) {
-        status = open_under_root(root, "cluster key", file->sealed_cluster_key, &out->cluster_key);
+        status = open_under_root(root, "cluster key", file->sealed_cluster_key, &out->keys.key);
+    }
+    if (!failed(status) && file->sealed_next_key.size > 0) {
+        status = open_under_root(root, "next cluster key", file->sealed_next_key, &out->keys.next);
     }
     return status;
 }
@@ -202,34 +174,53 @@ static struct status load_lineage(const struct secret *root, struct identity *ou
     return failed(status) ? wrap(status, "%s", path) : OK;
 }
 
+/* The secrets of an identity file, sealed. */
+struct sealed_keys {
+    struct buffer node_key;
+    struct buffer cluster_key;
+    struct buffer next_key;
+};
+
+static struct status seal_keys(const struct identity *identity, const struct secret *root,
+                               struct sealed_keys *out)
+{
+    const struct keyring *keys = &identity->keys;
+    struct status status =
+        seal_under_root(root, "node key", secret_slice(&identity->node_key), &out->node_key);
+    if (!failed(status)) {
+        status = seal_under_root(root, "cluster key", secret_slice(&keys->key), &out->cluster_key);
+    }
+    if (!failed(status) && keys->next.size > 0) {
+        status =
+            seal_under_root(root, "next cluster key", secret_slice(&keys->next), &out->next_key);
+    }
+    return status;
+}
+
 static struct status encode_identity(const struct identity *identity, const struct secret *root,
                                      struct buffer *out)
 {
-    struct buffer node_key = {0};
-    struct buffer cluster_key = {0};
-    struct status status =
-        seal_under_root(root, "node key", secret_slice(&identity->node_key), &node_key);
-    if (!failed(status)) {
-        status = seal_under_root(root, "cluster key", secret_slice(&identity->cluster_key),
-                                 &cluster_key);
-    }
+    struct sealed_keys sealed = {0};
     struct slice contacts[ASK_ADDRESSES_MAX];
+    uint64_t members[IDENTITY_MEMBERS_MAX];
     for (size_t i = 0; i < identity->contacts.count; i++) {
         contacts[i] = slice_of(identity->contacts.texts[i]);
     }
-    uint64_t members[IDENTITY_MEMBERS_MAX];
     for (size_t i = 0; i < identity->member_count; i++) {
         members[i] = htobe64(identity->members[i]);
     }
+    struct status status = seal_keys(identity, root, &sealed);
     if (!failed(status)) {
         const struct identity_file file = {
             .node_id = identity->node_id,
             .cluster_id = slice_of(identity->cluster_id),
             .ca_certificate = buffer_slice(&identity->ca_certificate),
             .certificate = buffer_slice(&identity->certificate),
-            .sealed_node_key = buffer_slice(&node_key),
-            .sealed_cluster_key = buffer_slice(&cluster_key),
-            .key_epoch = identity->key_epoch,
+            .sealed_node_key = buffer_slice(&sealed.node_key),
+            .sealed_cluster_key = buffer_slice(&sealed.cluster_key),
+            .key_epoch = identity->keys.epoch,
+            .sealed_next_key = buffer_slice(&sealed.next_key),
+            .next_epoch = identity->keys.next_epoch,
             .bootstrap = identity->bootstrap,
             .sealed_ca_key = buffer_slice(&identity->sealed_ca_key),
             .previous = slice_of(identity->previous),
@@ -240,8 +231,9 @@ static struct status encode_identity(const struct identity *identity, const stru
         };
         status = codec_encode(&identity_codec, CODEC_TAGS, &file, out);
     }
-    buffer_release(&node_key);
-    buffer_release(&cluster_key);
+    buffer_release(&sealed.node_key);
+    buffer_release(&sealed.cluster_key);
+    buffer_release(&sealed.next_key);
     return status;
 }
 
@@ -249,6 +241,19 @@ static void set_path(struct identity *identity, const char *data_directory)
 {
     (void)snprintf(identity->path, sizeof identity->path, "%.400s/%.31s", data_directory,
                    identity->lineage);
+}
+
+static struct status write_file(const struct identity *identity, const struct secret *root)
+{
+    char path[IDENTITY_PATH_SIZE + 16];
+    struct buffer bytes = {0};
+    (void)snprintf(path, sizeof path, "%s/identity", identity->path);
+    struct status status = encode_identity(identity, root, &bytes);
+    if (!failed(status)) {
+        status = sealed_file_write(path, buffer_slice(&bytes));
+    }
+    buffer_release(&bytes);
+    return status;
 }
 
 static struct status write_lineage(const char *data_directory, const struct secret *root,
@@ -267,15 +272,9 @@ static struct status write_lineage(const char *data_directory, const struct secr
         (void)snprintf(path, sizeof path, "%s/store", identity->path);
         status = file_make_folder(path);
     }
-    struct buffer bytes = {0};
     if (!failed(status)) {
-        status = encode_identity(identity, root, &bytes);
+        status = write_file(identity, root);
     }
-    if (!failed(status)) {
-        (void)snprintf(path, sizeof path, "%s/identity", identity->path);
-        status = sealed_file_write(path, buffer_slice(&bytes));
-    }
-    buffer_release(&bytes);
     return failed(status) ? status : file_sync_folder(data_directory);
 }
 
@@ -307,7 +306,7 @@ struct status identity_open(const char *data_directory, const char *root_secret_
     struct buffer current = {0};
     struct status status = file_make_folder(data_directory);
     if (!failed(status)) {
-        status = read_root_secret(data_directory, root_secret_file, &root);
+        status = root_secret_read(data_directory, root_secret_file, &root);
     }
     if (failed(status)) {
         return wrap(status, "open %s", data_directory);
@@ -342,7 +341,7 @@ void identity_release(struct identity *identity)
     buffer_release(&identity->certificate);
     buffer_release(&identity->sealed_ca_key);
     secret_release(&identity->node_key);
-    secret_release(&identity->cluster_key);
+    keyring_release(&identity->keys);
     *identity = (struct identity){0};
 }
 
@@ -362,7 +361,7 @@ struct status identity_stage(const char *data_directory, const char *root_secret
                              struct identity *staged)
 {
     struct secret root = {0};
-    struct status status = read_root_secret(data_directory, root_secret_file, &root);
+    struct status status = root_secret_read(data_directory, root_secret_file, &root);
     if (!failed(status)) {
         status = write_lineage(data_directory, &root, staged);
     }
@@ -372,6 +371,18 @@ struct status identity_stage(const char *data_directory, const char *root_secret
     }
     secret_release(&root);
     return failed(status) ? wrap(status, "stage a new lineage") : OK;
+}
+
+struct status identity_rewrite(const char *data_directory, const char *root_secret_file,
+                               const struct identity *identity)
+{
+    struct secret root = {0};
+    struct status status = root_secret_read(data_directory, root_secret_file, &root);
+    if (!failed(status)) {
+        status = write_file(identity, &root);
+    }
+    secret_release(&root);
+    return failed(status) ? wrap(status, "write the identity anew") : OK;
 }
 
 struct status identity_switch(const char *data_directory, const char *lineage)

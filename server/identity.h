@@ -26,6 +26,7 @@
 #include "base/secret.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "store/seal.h"
 
 #define IDENTITY_PATH_SIZE 512
 #define IDENTITY_LINEAGE_SIZE 32
@@ -39,8 +40,7 @@ struct identity {
     struct buffer ca_certificate; /* PEM */
     struct buffer certificate;    /* PEM; this node's, of the CA. */
     struct secret node_key;       /* PEM */
-    struct secret cluster_key;    /* SEAL_KEY_SIZE bytes. */
-    uint64_t key_epoch;
+    struct keyring keys;
     bool bootstrap;              /* This node begins the cluster: an empty log starts it. */
     struct buffer sealed_ca_key; /* For cluster_init, if `bootstrap`; sealed under the cluster
                                         key. */
@@ -68,6 +68,11 @@ void identity_release(struct identity *identity);
  * not yet in use; sets its lineage and path. */
 MUST_USE struct status identity_stage(const char *data_directory, const char *root_secret_file,
                                       struct identity *staged);
+
+/* Write the present lineage's identity anew, durably: its keys have changed. After a failure or a crash
+ * the file is as it was. */
+MUST_USE struct status identity_rewrite(const char *data_directory, const char *root_secret_file,
+                                        const struct identity *identity);
 
 /* A fresh standalone cluster of one that keeps the node's key. Not written yet. */
 MUST_USE struct status identity_make_standalone(struct slice node_key, const char *node_name,

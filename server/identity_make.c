@@ -58,7 +58,7 @@ static struct status make_certificates(struct identity *out, const char *node_na
                             buffer_slice(&request), &subject, &out->certificate);
     }
     if (!failed(status)) {
-        status = seal_close(secret_slice(&out->cluster_key), (uint32_t)out->key_epoch, &purpose,
+        status = seal_close(secret_slice(&out->keys.key), (uint32_t)out->keys.epoch, &purpose,
                             nonce, secret_slice(&ca_key), &out->sealed_ca_key);
     }
     secret_release(&ca_key);
@@ -73,11 +73,11 @@ struct status identity_make_standalone(struct slice node_key, const char *node_n
     random_bytes(id, sizeof id);
     hex_encode((struct slice){.data = id, .size = sizeof id}, out->cluster_id);
     out->bootstrap = true;
-    out->key_epoch = 1;
+    out->keys.epoch = 1;
 
-    struct status status = secret_reserve(&out->cluster_key, SEAL_KEY_SIZE);
+    struct status status = secret_reserve(&out->keys.key, SEAL_KEY_SIZE);
     if (!failed(status)) {
-        random_bytes(out->cluster_key.pages, SEAL_KEY_SIZE);
+        random_bytes(out->keys.key.pages, SEAL_KEY_SIZE);
         status = node_key.size == 0 ? x509_make_key(&out->node_key)
                                     : secret_copy(&out->node_key, node_key);
     }

@@ -15,7 +15,7 @@
 #define DAY_MS UINT64_C(86400000)
 #define BACKDATE_MS UINT64_C(3600000) /* So that members whose clocks lag accept it. */
 
-struct status issue_with(struct store *store, struct slice cluster_key, enum issue_kind kind,
+struct status issue_with(struct store *store, const struct keyring *keys, enum issue_kind kind,
                          const struct issue_request *asked, struct buffer *out)
 {
     struct arena arena = {0};
@@ -35,7 +35,7 @@ struct status issue_with(struct store *store, struct slice cluster_key, enum iss
     };
     struct status status = store_cluster(store, &arena, &cluster);
     if (!failed(status)) {
-        status = seal_open(cluster_key, &purpose, cluster.sealed_ca_key, &ca_key);
+        status = keyring_open(keys, &purpose, cluster.sealed_ca_key, &ca_key);
     }
     if (!failed(status)) {
         status = x509_issue(cluster.ca_certificate, secret_slice(&ca_key), asked->request, &subject,
@@ -50,6 +50,5 @@ struct status issue_certificate(struct daemon *daemon, enum issue_kind kind, str
                                 struct slice common_name, uint64_t days, struct buffer *out)
 {
     const struct issue_request asked = {request, common_name, days};
-    return issue_with(daemon->store, secret_slice(&daemon->identity.cluster_key), kind, &asked,
-                      out);
+    return issue_with(daemon->store, &daemon->identity.keys, kind, &asked, out);
 }

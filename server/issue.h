@@ -24,6 +24,7 @@ MUST_USE struct status issue_certificate(struct daemon *daemon, enum issue_kind 
                                          struct slice request, struct slice common_name,
                                          uint64_t days, struct buffer *out);
 
+struct keyring;
 struct store;
 
 struct issue_request {
@@ -33,7 +34,7 @@ struct issue_request {
 };
 
 /* The same without a daemon: the cluster's own key is what opens the CA's. */
-MUST_USE struct status issue_with(struct store *store, struct slice cluster_key,
+MUST_USE struct status issue_with(struct store *store, const struct keyring *keys,
                                   enum issue_kind kind, const struct issue_request *asked,
                                   struct buffer *out);
 

@@ -103,7 +103,7 @@ struct status join_identity(struct daemon *daemon, const struct join_token *toke
                        admitted->certificate.size)) {
         return fail(STATUS_INVALID, "the cluster's answer is not complete");
     }
-    struct status status = secret_copy(&staged->cluster_key, admitted->cluster_key);
+    struct status status = secret_copy(&staged->keys.key, admitted->cluster_key);
     if (!failed(status)) {
         status = secret_copy(&staged->node_key, secret_slice(&present->node_key));
     }
@@ -125,7 +125,7 @@ struct status join_identity(struct daemon *daemon, const struct join_token *toke
         }
     }
     staged->node_id = node_id;
-    staged->key_epoch = admitted->key_epoch;
+    staged->keys.epoch = admitted->key_epoch;
     (void)snprintf(staged->previous, sizeof staged->previous, "%s", present->lineage);
     return status;
 }

@@ -143,7 +143,10 @@ static void go(struct leaver *leaver)
     if (failed(status)) {
         call_fail(call, wrap(status, "the cluster has let this node go, but"));
     } else {
-        call_done(call, "left; this node starts again as a standalone one");
+        call_done(
+            call,
+            "left; this node starts again as a standalone one. The cluster rotates its key; it "
+            "names the API clients to be renewed in its status");
     }
     call_release(call);
 }

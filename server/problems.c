@@ -17,6 +17,7 @@
 #define FILLED_PERCENT 80 /* From here on a limit is spoken of. */
 #define LAG_ENTRIES 10000
 #define CERTIFICATE_DAYS 30
+#define KEY_PATIENCE_MS 60000U /* For a rotation of the cluster key. */
 #define DAY_MS UINT64_C(86400000)
 
 struct problem_list {
@@ -300,6 +301,50 @@ static void look_at_store(struct problem_list *list, const struct rpc_cluster_st
     }
 }
 
+/* Who left knows what the members knew: the rotation is the cluster's own, the rest is a person's. */
+static void look_at_key(struct daemon *daemon, struct problem_list *list)
+{
+    struct cluster_view cluster = {0};
+    struct key_rotation_view rotation = {0};
+    struct codec_list all = {0};
+    struct store *store = daemon->store;
+    if (store == NULL || failed(store_cluster(store, list->arena, &cluster)) ||
+        failed(store_credentials(store, list->arena, &all))) {
+        return;
+    }
+    if (daemon->key.problem[0] != '\0') {
+        add(list, view_text(list->arena, "the cluster key: %s", daemon->key.problem),
+            "It is tried again every second; if it lasts, let this node leave and join again.");
+    }
+    if (!failed(store_key_rotation(store, list->arena, &rotation)) &&
+        clock_now_ms() > rotation.began_at_ms + KEY_PATIENCE_MS) {
+        add(list,
+            slice_of("the cluster key is being rotated, and a member does not take the new one"),
+            "`muster cluster key` says which: bring it back, or remove it.");
+    }
+    if (cluster.recovery_key_epoch != 0 && cluster.recovery_key_epoch < cluster.key_epoch) {
+        add(list,
+            view_text(list->arena,
+                      "the recovery key that was taken is of cluster key %llu, the present one is "
+                      "%llu: it does not open snapshots that are made now",
+                      (unsigned long long)cluster.recovery_key_epoch,
+                      (unsigned long long)cluster.key_epoch),
+            "Take it anew: `muster cluster recovery-key FILE`; keep the old one with the old "
+            "snapshots.");
+    }
+    const struct credential_view *credentials = all.items;
+    for (size_t i = 0; i < all.count; i++) {
+        if (credentials[i].exposed_to.size > 0) {
+            add(list,
+                view_text(list->arena,
+                          "%.*s, which is no member any more, knew the password of %.*s",
+                          SLICE_ARG(credentials[i].exposed_to), SLICE_ARG(credentials[i].name)),
+                "Renew the API client in the cloud's portal, then `muster credentials add NAME "
+                "--replace`.");
+        }
+    }
+}
+
 struct status problems_list(struct daemon *daemon, struct arena *arena,
                             const struct consensus_status *raft, struct rpc_cluster_status *out)
 {
@@ -329,6 +374,8 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
     look_at_export(&list, &out->export);
     list.about = "store";
     look_at_store(&list, out);
+    list.about = "cluster";
+    look_at_key(daemon, &list);
     out->problems = (struct codec_list){.items = list.items, .count = list.count};
     return OK;
 }

@@ -113,8 +113,14 @@ static void judge_key(struct restore_plan *plan, struct slice text, struct secre
         status = snapshot_open_key(&plan->header, secret_slice(&recovery_key), cluster_key);
     }
     if (failed(status)) {
-        add_problem(plan, view_text(plan->arena, "%s", status.message),
-                    "It was printed by `muster cluster recovery-key` on a member of that cluster.");
+        add_problem(
+            plan,
+            view_text(plan->arena, "%s; it is of %.*s (%.*s), under cluster key %llu",
+                      status.message, SLICE_ARG(name_or_alone(plan->header.cluster)),
+                      SLICE_ARG(plan->header.cluster_id),
+                      (unsigned long long)plan->header.key_epoch),
+            "The one needed was written by `muster cluster recovery-key` on a member of that "
+            "cluster, after the rotation that brought this cluster key and before the next.");
     }
     secret_release(&recovery_key);
 }

@@ -215,7 +215,7 @@ struct status snapshot_open_key(const struct snapshot_header *header, struct sli
     struct status status = seal_open(recovery_key, &purpose, header->sealed_key, cluster_key);
     if (status.code == STATUS_CORRUPT || (!failed(status) && cluster_key->size != SEAL_KEY_SIZE)) {
         secret_release(cluster_key);
-        return fail(STATUS_INVALID, "the recovery key is not the one of this snapshot's cluster");
+        return fail(STATUS_INVALID, "the recovery key is not the one of this snapshot");
     }
     return status;
 }

@@ -50,12 +50,11 @@ struct snapshotter {
     /* The worker's while MAKING. */
     uv_work_t work;
     struct store *store;
-    struct secret cluster_key;
+    struct keyring keys;
     char folder[PATH_SIZE];
     size_t map_size_max;
     uint64_t term;
     uint64_t taken_at_ms;
-    uint64_t key_epoch;
     char node[RPC_NAME_SIZE_MAX + 1];
     struct status result;
 };
@@ -157,9 +156,18 @@ static struct status describe(const struct snapshotter *snapshotter, struct stor
         .members = count_members(image, arena),
         .produced = export.produced,
         .pending = export.pending,
-        .key_epoch = snapshotter->key_epoch,
+        .key_epoch = cluster.key_epoch,
     };
     return OK;
+}
+
+/* Under the key of the image's own epoch: a rotation may have ended since it was asked for. */
+static struct status pack(struct snapshotter *snapshotter, int image, struct arena *arena,
+                          struct snapshot_header *header)
+{
+    struct slice key = keyring_find(&snapshotter->keys, header->key_epoch);
+    return key.size == 0 ? fail(STATUS_BUSY, "the cluster key was rotated meanwhile; save it again")
+                         : snapshot_pack(image, key, arena, header, snapshotter->file);
 }
 
 static struct status seal_image(struct snapshotter *snapshotter, int image)
@@ -181,8 +189,7 @@ static struct status seal_image(struct snapshotter *snapshotter, int image)
         status = describe(snapshotter, store, &arena, &header);
     }
     if (!failed(status)) {
-        status = snapshot_pack(image, secret_slice(&snapshotter->cluster_key), &arena, &header,
-                               snapshotter->file);
+        status = pack(snapshotter, image, &arena, &header);
     }
     if (!failed(status) && fstat(snapshotter->file, &file) == 0) {
         snapshotter->size = (uint64_t)file.st_size;
@@ -214,7 +221,7 @@ static void on_made(uv_work_t *work, int code)
 {
     struct snapshotter *snapshotter = work->data;
     struct status status = code != 0 ? fail(STATUS_UNKNOWN, "musterd stops") : snapshotter->result;
-    secret_release(&snapshotter->cluster_key);
+    keyring_release(&snapshotter->keys);
     snapshotter->used_at_ms = clock_monotonic_ms();
     snapshotter->failure = status;
     if (failed(status)) {
@@ -250,8 +257,7 @@ static struct status start(struct snapshotter *snapshotter)
         status = store_flush(daemon->store); /* What was answered so far is in it. */
     }
     if (!failed(status)) {
-        status =
-            secret_copy(&snapshotter->cluster_key, secret_slice(&daemon->identity.cluster_key));
+        status = keyring_copy(&daemon->identity.keys, &snapshotter->keys);
     }
     if (failed(status)) {
         return status;
@@ -261,11 +267,10 @@ static struct status start(struct snapshotter *snapshotter)
     snapshotter->map_size_max = daemon->config.store_size_max_mib << 20U;
     snapshotter->term = daemon->event.term;
     snapshotter->taken_at_ms = clock_now_ms();
-    snapshotter->key_epoch = daemon->identity.key_epoch;
     (void)snprintf(snapshotter->node, sizeof snapshotter->node, "%.64s", daemon->config.name);
     snapshotter->work.data = snapshotter;
     if (uv_queue_work(daemon->loop, &snapshotter->work, make, on_made) != 0) {
-        secret_release(&snapshotter->cluster_key);
+        keyring_release(&snapshotter->keys);
         return fail(STATUS_NO_MEMORY, "start a snapshot");
     }
     snapshotter->state = SNAPSHOTTER_MAKING;

@@ -46,7 +46,6 @@ static struct status make_identity(struct heir *heir)
     const struct identity *before = &heir->before;
     struct identity *staged = &heir->staged;
     staged->node_id = before->node_id;
-    staged->key_epoch = before->key_epoch;
     (void)snprintf(staged->cluster_id, sizeof staged->cluster_id, "%s", before->cluster_id);
     (void)snprintf(staged->aside, sizeof staged->aside, "%s", before->lineage);
     if (!copy_bytes(&before->ca_certificate, &staged->ca_certificate) ||
@@ -55,7 +54,7 @@ static struct status make_identity(struct heir *heir)
     }
     struct status status = secret_copy(&staged->node_key, secret_slice(&before->node_key));
     if (!failed(status)) {
-        status = secret_copy(&staged->cluster_key, secret_slice(&before->cluster_key));
+        status = keyring_copy(&before->keys, &staged->keys);
     }
     return status;
 }

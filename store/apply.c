@@ -71,6 +71,10 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
         return apply_cluster_recover(apply, &command->body.cluster_recover);
     case COMMAND_RECOVERY_KEY_TAKE:
         return apply_recovery_key_take(apply, &command->body.recovery_key_take);
+    case COMMAND_KEY_ROTATE: return apply_key_rotate(apply, &command->body.key_rotate);
+    case COMMAND_KEY_GIVE: return apply_key_give(apply, &command->body.key_give);
+    case COMMAND_KEY_HOLD: return apply_key_hold(apply, &command->body.key_hold);
+    case COMMAND_KEY_RESEAL: return apply_key_reseal(apply, &command->body.key_reseal);
     }
     return REFUSAL_FIELD; /* Not reached: command_decode() lets no other type through. */
 }

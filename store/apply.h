@@ -49,6 +49,22 @@ enum refusal apply_checkpoint(struct apply *apply, const struct checkpoint *chec
 enum refusal apply_cluster_recover(struct apply *apply, const struct cluster_recover *recover);
 enum refusal apply_recovery_key_take(struct apply *apply, const struct recovery_key_take *take);
 
+/* In apply_key.c. */
+enum refusal apply_key_rotate(struct apply *apply, const struct key_rotate *rotate);
+enum refusal apply_key_give(struct apply *apply, const struct key_give *give);
+enum refusal apply_key_hold(struct apply *apply, const struct key_hold *hold);
+enum refusal apply_key_reseal(struct apply *apply, const struct key_reseal *reseal);
+
+/* A secret that is sealed by another key than the present one would open for nobody later. */
+bool key_is_present(struct apply *apply, uint64_t key_epoch);
+
+/* Who knew the key and what it seals is no member any more: a rotation is due, and the credentials
+ * should be renewed. */
+void key_was_exposed(struct apply *apply, const struct member *member);
+
+/* The recovered cluster's members are others than those of the rotation under way: it is over. */
+void key_rotation_drop(struct apply *apply);
+
 /* In apply_registration.c. */
 enum refusal apply_registration_enable(struct apply *apply,
                                        const struct registration_enable *enable);

@@ -22,6 +22,9 @@ enum refusal apply_credential_put(struct apply *apply, const struct credential_p
     if (put->name.size == 0 || put->client_id.size == 0 || put->sealed_password.size == 0) {
         return REFUSAL_FIELD;
     }
+    if (!key_is_present(apply, put->key_epoch)) {
+        return REFUSAL_KEY_CHANGED;
+    }
     bool known = find_credential(apply, put->name, &old);
     if (put->generation != old.generation + 1) {
         return REFUSAL_CREDENTIAL_CHANGED;

@@ -23,6 +23,7 @@ static void remove_others(struct apply *apply, uint64_t node_id)
             member[i].standing = STANDING_REMOVED;
             member[i].since_ms = now_ms(apply);
             member_row_put(apply->txn, &member[i]);
+            key_was_exposed(apply, &member[i]);
         }
     }
 }
@@ -65,7 +66,9 @@ enum refusal apply_cluster_recover(struct apply *apply, const struct cluster_rec
     struct member member = recover->member;
     member.standing = formed ? STANDING_MEMBER : STANDING_STANDALONE;
     member.since_ms = now_ms(apply);
+    key_rotation_drop(apply);
     remove_others(apply, member.node_id);
+    (void)cluster_row_get(apply->txn, &cluster);
     revoke_tokens(apply);
     take_registration(apply, &member);
     member_row_put(apply->txn, &member);
@@ -84,5 +87,10 @@ enum refusal apply_recovery_key_take(struct apply *apply, const struct recovery_
 {
     struct cluster_view cluster = {0};
     (void)cluster_row_get(apply->txn, &cluster);
-    return take->key_epoch == cluster.key_epoch ? REFUSAL_NONE : REFUSAL_EPOCH;
+    if (take->key_epoch != cluster.key_epoch) {
+        return REFUSAL_KEY_CHANGED;
+    }
+    cluster.recovery_key_epoch = take->key_epoch;
+    cluster_row_put(apply->txn, &cluster);
+    return REFUSAL_NONE;
 }

@@ -116,6 +116,9 @@ static enum refusal check_begin(struct apply *apply, const struct registration_v
     if (begin->sealed_token.size == 0 || begin->sealed_key.size == 0 || begin->csr.size == 0) {
         return REFUSAL_FIELD;
     }
+    if (!key_is_present(apply, begin->key_epoch)) {
+        return REFUSAL_KEY_CHANGED;
+    }
     return check_machine(apply, begin->node_id, begin->serial);
 }
 

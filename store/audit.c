@@ -65,6 +65,10 @@ bool audit_covers(enum command_type type)
     case COMMAND_MEMBER_QUARANTINE:
     case COMMAND_OPERATOR_REMOVE:
     case COMMAND_CLUSTER_RECOVER:
+    case COMMAND_KEY_ROTATE:
+    case COMMAND_KEY_GIVE:
+    case COMMAND_KEY_HOLD:
+    case COMMAND_KEY_RESEAL:
     case COMMAND_RECOVERY_KEY_TAKE: return true;
     case COMMAND_REGISTRATION_NOTE:
     case COMMAND_RECORDS_PUT:
@@ -133,6 +137,14 @@ static void print_recovery(const struct cluster_recover *recover, char out[AUDIT
         recover->source.size == 0 ? "" : (const char *)recover->source.data);
 }
 
+static void print_rotation(const struct key_rotate *rotate, char out[AUDIT_TARGET_SIZE])
+{
+    int size = (int)(rotate->reason.size > AUDIT_SOURCE_MAX ? 0 : rotate->reason.size);
+    (void)snprintf(out, AUDIT_TARGET_SIZE, "key epoch %llu%s%.*s",
+                   (unsigned long long)rotate->epoch, size == 0 ? "" : ": ", size,
+                   size == 0 ? "" : (const char *)rotate->reason.data);
+}
+
 /* The names and ids that most commands carry; empty where something else is said. */
 static struct slice named_target(const struct command *command)
 {
@@ -178,6 +190,10 @@ static struct slice named_target(const struct command *command)
     case COMMAND_MEMBER_QUARANTINE:
     case COMMAND_CLOUD_PAUSE:
     case COMMAND_CLUSTER_RECOVER:
+    case COMMAND_KEY_ROTATE:
+    case COMMAND_KEY_GIVE:
+    case COMMAND_KEY_HOLD:
+    case COMMAND_KEY_RESEAL:
     case COMMAND_RECOVERY_KEY_TAKE: break;
     }
     return (struct slice){0};
@@ -231,6 +247,10 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
     case COMMAND_RECOVERY_KEY_TAKE:
         print_number(out, "key epoch", command->body.recovery_key_take.key_epoch);
         return;
+    case COMMAND_KEY_ROTATE: print_rotation(&command->body.key_rotate, out); return;
+    case COMMAND_KEY_GIVE: print_member(txn, command->body.key_give.node_id, "", out); return;
+    case COMMAND_KEY_HOLD: print_member(txn, command->body.key_hold.node_id, "", out); return;
+    case COMMAND_KEY_RESEAL: print_number(out, "key epoch", command->body.key_reseal.epoch); return;
     default: return;
     }
 }

@@ -51,6 +51,10 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_CLUSTER_RECOVER] = &cluster_recover_codec,
     [COMMAND_RECOVERY_KEY_TAKE] = &recovery_key_take_codec,
     [COMMAND_LEVEL_RAISE] = &level_raise_codec,
+    [COMMAND_KEY_ROTATE] = &key_rotate_codec,
+    [COMMAND_KEY_GIVE] = &key_give_codec,
+    [COMMAND_KEY_HOLD] = &key_hold_codec,
+    [COMMAND_KEY_RESEAL] = &key_reseal_codec,
 #ifdef MUSTER_NEXT
     [COMMAND_NEXT_PROBE] = &next_probe_codec,
 #endif

@@ -33,6 +33,11 @@ extern const struct codec member_quarantine_codec;
 extern const struct codec checkpoint_codec;
 extern const struct codec cluster_recover_codec;
 extern const struct codec recovery_key_take_codec;
+extern const struct codec key_holder_codec;
+extern const struct codec key_rotate_codec;
+extern const struct codec key_give_codec;
+extern const struct codec key_hold_codec;
+extern const struct codec key_reseal_codec;
 extern const struct codec operator_put_codec;
 extern const struct codec operator_remove_codec;
 

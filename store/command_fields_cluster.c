@@ -148,6 +148,49 @@ static const struct codec_field recovery_key_take_fields[] = {
 const struct codec recovery_key_take_codec =
     CODEC(struct recovery_key_take, "recovery_key_take", recovery_key_take_fields);
 
+static const struct codec_field key_holder_fields[] = {
+    CODEC_FIELD(struct key_holder, 1, node_id, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct key_holder, 2, wrapped, CODEC_BYTES, STORE_WRAPPED_SIZE_MAX),
+    CODEC_OPTIONAL(struct key_holder, 3, held, CODEC_BOOL, 1),
+};
+const struct codec key_holder_codec = CODEC(struct key_holder, "key_holder", key_holder_fields);
+
+static const struct codec_field key_rotate_fields[] = {
+    CODEC_FIELD(struct key_rotate, 1, epoch, CODEC_U64, UINT32_MAX),
+    CODEC_FIELD(struct key_rotate, 2, check, CODEC_BYTES, STORE_HASH_SIZE),
+    CODEC_OPTIONAL(struct key_rotate, 3, reason, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+    CODEC_NESTED(struct key_rotate, 4, holders, CODEC_LIST, STORE_MEMBERS_MAX, &key_holder_codec),
+};
+const struct codec key_rotate_codec = CODEC(struct key_rotate, "key_rotate", key_rotate_fields);
+
+static const struct codec_field key_give_fields[] = {
+    CODEC_FIELD(struct key_give, 1, epoch, CODEC_U64, UINT32_MAX),
+    CODEC_FIELD(struct key_give, 2, check, CODEC_BYTES, STORE_HASH_SIZE),
+    CODEC_FIELD(struct key_give, 3, node_id, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct key_give, 4, wrapped, CODEC_BYTES, STORE_WRAPPED_SIZE_MAX),
+};
+const struct codec key_give_codec = CODEC(struct key_give, "key_give", key_give_fields);
+
+static const struct codec_field key_hold_fields[] = {
+    CODEC_FIELD(struct key_hold, 1, epoch, CODEC_U64, UINT32_MAX),
+    CODEC_FIELD(struct key_hold, 2, check, CODEC_BYTES, STORE_HASH_SIZE),
+    CODEC_FIELD(struct key_hold, 3, node_id, CODEC_U64, UINT64_MAX),
+};
+const struct codec key_hold_codec = CODEC(struct key_hold, "key_hold", key_hold_fields);
+
+static const struct codec_field resealed_fields[] = {
+    CODEC_FIELD(struct resealed, 1, sealed, CODEC_BYTES, STORE_SEALED_SIZE_MAX),
+};
+static const struct codec resealed_codec = CODEC(struct resealed, "resealed", resealed_fields);
+
+static const struct codec_field key_reseal_fields[] = {
+    CODEC_FIELD(struct key_reseal, 1, epoch, CODEC_U64, UINT32_MAX),
+    CODEC_FIELD(struct key_reseal, 2, check, CODEC_BYTES, STORE_HASH_SIZE),
+    CODEC_FIELD(struct key_reseal, 3, before, CODEC_BYTES, STORE_HASH_SIZE),
+    CODEC_NESTED(struct key_reseal, 4, values, CODEC_LIST, STORE_SEALED_MAX, &resealed_codec),
+};
+const struct codec key_reseal_codec = CODEC(struct key_reseal, "key_reseal", key_reseal_fields);
+
 static const struct codec_field operator_put_fields[] = {
     CODEC_FIELD(struct operator_put, 1, name, CODEC_TEXT, STORE_NAME_SIZE_MAX),
     CODEC_FIELD(struct operator_put, 2, role, CODEC_U64, STORE_ENUM_MAX),

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "rows.h"
+#include "sealed_rows.h"
 #include "store/store.h"
 #include "store_state.h"
 
@@ -16,6 +17,25 @@ struct status store_cluster(struct store *store, struct arena *arena, struct clu
         out->lineage = 1; /* Never recovered. */
     }
     return reader_end(&txn, store, found, "cluster");
+}
+
+struct status store_key_rotation(struct store *store, struct arena *arena,
+                                 struct key_rotation_view *out)
+{
+    struct txn txn;
+    reader_begin(&txn, store, arena);
+    bool found = key_rotation_row_get(&txn, out);
+    return reader_end(&txn, store, found, "key rotation");
+}
+
+struct status store_sealed(struct store *store, struct arena *arena, struct codec_list *out,
+                           uint8_t hash[STORE_HASH_SIZE])
+{
+    struct txn txn;
+    reader_begin(&txn, store, arena);
+    *out = sealed_rows_all(&txn);
+    sealed_rows_hash(&txn, out, hash);
+    return reader_end(&txn, store, true, "sealed secrets");
 }
 
 bool store_takes(struct store *store, enum command_type type)

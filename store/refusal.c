@@ -131,14 +131,21 @@ static const struct refusal_row {
                        "Upgrade the members that run the older version (muster cluster members), "
                        "then repeat the command."},
     [REFUSAL_STILL_MEMBER] =
-        {"still_member",
-         "The cluster has not removed this node, or nobody who knows can be asked.",
+        {"still_member", "The cluster has not removed this node, or nobody who knows can be asked.",
          "Leave in good order: muster cluster leave. If the other members are lost for good, go on "
          "without them first: muster cluster recover."},
     [REFUSAL_OLD_VERSION] = {"old_version",
                              "The node runs a version older than what the cluster uses already.",
                              "Install the version of the other members on it "
                              "(muster cluster members)."},
+    [REFUSAL_ROTATION_UNDER_WAY] = {"rotation_under_way",
+                                    "The cluster key is being rotated already.",
+                                    "See which members it waits for: muster cluster key."},
+    [REFUSAL_KEY_CHANGED] = {"key_changed", "The cluster key, or what it seals, changed meanwhile.",
+                             "Nothing was changed; repeat the command."},
+    [REFUSAL_KEY_NOT_HELD] = {"key_not_held", "Not every member holds the new cluster key yet.",
+                              "Bring the members back that are down, or remove them: "
+                              "muster cluster key."},
 };
 
 static const struct refusal_row *row_of(enum refusal refusal)

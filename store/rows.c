@@ -21,8 +21,21 @@ static const struct codec_field cluster_fields[] = {
     CODEC_OPTIONAL(struct cluster_view, 13, recovered_from, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
     CODEC_OPTIONAL(struct cluster_view, 14, recovered_from_index, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct cluster_view, 15, level, CODEC_U64, STORE_LEVEL_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 16, key_due, CODEC_TEXT, STORE_NAME_SIZE_MAX),
+    CODEC_OPTIONAL(struct cluster_view, 17, recovery_key_epoch, CODEC_U64, UINT32_MAX),
 };
 static const struct codec cluster_codec = CODEC(struct cluster_view, "cluster", cluster_fields);
+
+static const struct codec_field key_rotation_fields[] = {
+    CODEC_FIELD(struct key_rotation_view, 1, epoch, CODEC_U64, UINT32_MAX),
+    CODEC_FIELD(struct key_rotation_view, 2, check, CODEC_BYTES, STORE_HASH_SIZE),
+    CODEC_OPTIONAL(struct key_rotation_view, 3, reason, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct key_rotation_view, 4, began_at_ms, CODEC_U64, UINT64_MAX),
+    CODEC_NESTED_OPTIONAL(struct key_rotation_view, 5, holders, CODEC_LIST, STORE_MEMBERS_MAX,
+                          &key_holder_codec),
+};
+static const struct codec key_rotation_codec =
+    CODEC(struct key_rotation_view, "key_rotation", key_rotation_fields);
 
 static const struct codec_field registration_fields[] = {
     CODEC_FIELD(struct registration_view, 1, state, CODEC_U64, STORE_ENUM_MAX),
@@ -84,6 +97,8 @@ static const struct codec_field credential_fields[] = {
     CODEC_OPTIONAL(struct credential_view, 10, scopes, CODEC_TEXT, STORE_SCOPES_SIZE_MAX),
     CODEC_OPTIONAL(struct credential_view, 11, error, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
     CODEC_OPTIONAL(struct credential_view, 12, put_at_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct credential_view, 13, exposed_to, CODEC_TEXT, STORE_NAME_SIZE_MAX),
+    CODEC_OPTIONAL(struct credential_view, 14, exposed_at_ms, CODEC_U64, UINT64_MAX),
 };
 const struct codec credential_row_codec =
     CODEC(struct credential_view, "credential", credential_fields);
@@ -112,6 +127,21 @@ bool cluster_row_get(struct txn *txn, struct cluster_view *out)
 void cluster_row_put(struct txn *txn, const struct cluster_view *row)
 {
     row_put(txn, TABLE_META, slice_of("cluster"), &cluster_codec, row);
+}
+
+bool key_rotation_row_get(struct txn *txn, struct key_rotation_view *out)
+{
+    return row_get(txn, TABLE_META, slice_of("key_rotation"), &key_rotation_codec, out);
+}
+
+void key_rotation_row_put(struct txn *txn, const struct key_rotation_view *row)
+{
+    row_put(txn, TABLE_META, slice_of("key_rotation"), &key_rotation_codec, row);
+}
+
+void key_rotation_row_delete(struct txn *txn)
+{
+    txn_delete(txn, TABLE_META, slice_of("key_rotation"));
 }
 
 void registration_row_get(struct txn *txn, struct registration_view *out)

@@ -32,6 +32,11 @@ extern const struct codec dead_letter_row_codec;
 bool cluster_row_get(struct txn *txn, struct cluster_view *out);
 void cluster_row_put(struct txn *txn, const struct cluster_view *row);
 
+/* False when no rotation is under way. */
+bool key_rotation_row_get(struct txn *txn, struct key_rotation_view *out);
+void key_rotation_row_put(struct txn *txn, const struct key_rotation_view *row);
+void key_rotation_row_delete(struct txn *txn);
+
 /* DISABLED, and nothing else, before it was ever put. */
 void registration_row_get(struct txn *txn, struct registration_view *out);
 void registration_row_put(struct txn *txn, const struct registration_view *row);

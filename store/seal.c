@@ -37,6 +37,15 @@ struct seal_purpose seal_purpose_of(struct slice what, uint64_t epoch)
     return purpose;
 }
 
+struct seal_purpose seal_purpose_of_credential(struct slice name, uint64_t generation)
+{
+    char what[SEAL_WHAT_SIZE_MAX];
+    int size = snprintf(what, sizeof what, "credential/%.*s", SLICE_ARG(name));
+    assert(size > 0 && (size_t)size < sizeof what);
+    (void)size;
+    return seal_purpose_of(slice_of(what), generation);
+}
+
 static EVP_CIPHER_CTX *context_new(void)
 {
     return fault_fires(FAULT_ALLOC) ? NULL : EVP_CIPHER_CTX_new();

@@ -30,7 +30,8 @@
 /* The tables, one LMDB database each. Numbers in keys are big-endian, so that LMDB's order is
  * theirs. The numbers are mixed into the digest: never renumbered. */
 enum table {
-    TABLE_META = 0,        /* Name -> row: "format", "head", "cluster", "registration", "export". */
+    TABLE_META = 0,        /* Name -> row: "format", "head", "cluster", "registration", "export",
+                              "key_rotation". */
     TABLE_MEMBER = 1,      /* Node id -> struct member. */
     TABLE_JOIN_TOKEN = 2,  /* Token id -> struct join_token_view. */
     TABLE_CREDENTIAL = 3,  /* Name -> struct credential_view. */

@@ -14,6 +14,8 @@ cluster settings|--socket --address --ca --certificate --key --timeout --stale -
 cluster set|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster recover|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes --dry-run
 cluster recovery-key|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster key|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
+cluster rotate-key|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --wait --no-wait --yes
 cluster token create|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --for --ttl
 cluster token list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster token revoke|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes

@@ -211,8 +211,8 @@ struct whole {
     struct site sites[SIM_NODES_MAX];
     struct vendor vendor;
     struct whole_temper temper;
-    struct secret key; /* The cluster's. */
-    uint64_t random;   /* Of its own. */
+    struct keyring keys; /* The cluster's. */
+    uint64_t random;     /* Of its own. */
     bool healed;
     struct feed feeds[WHOLE_FEEDS];
     struct whole_record records[WHOLE_RECORDS_MAX];

@@ -111,8 +111,8 @@ static struct slice seal(struct lone *lone, struct arena *arena, const char *wha
     static const uint8_t nonce[SEAL_NONCE_SIZE] = "of a lone";
     struct buffer sealed = {0};
     struct seal_purpose purpose = seal_purpose_of(slice_of(what), epoch);
-    if (failed(seal_close(secret_slice(&world->whole->key), 1, &purpose, nonce, slice_of(plain),
-                          &sealed))) {
+    if (failed(seal_close(secret_slice(&world->whole->keys.key), 1, &purpose, nonce,
+                          slice_of(plain), &sealed))) {
         abort();
     }
     struct slice copy = arena_copy(arena, buffer_slice(&sealed));
@@ -251,7 +251,7 @@ void lone_start(struct world *world)
         (void)snprintf(lone->name, sizeof lone->name, "lone-%u", i);
         (void)snprintf(lone->serial, sizeof lone->serial, "serial-of-lone-%u", i);
         const struct cloud_context context = {
-            .cluster_key = &world->whole->key,
+            .keys = &world->whole->keys,
             .node_name = lone->name,
             .ops = &lone_ops,
             .context = &lone->site,

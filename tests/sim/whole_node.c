@@ -199,7 +199,7 @@ void site_open(struct sim_node *node)
     struct site *site = &whole->sites[node->number];
     const struct cloud_context context = {
         .store = node->store,
-        .cluster_key = &whole->key,
+        .keys = &whole->keys,
         .node_name = node->address,
         .ops = &ops,
         .context = site,

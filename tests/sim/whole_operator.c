@@ -67,8 +67,8 @@ static struct slice seal(struct outlook *outlook, const char *what, uint64_t epo
     for (size_t i = 0; i < sizeof nonce; i++) {
         nonce[i] = (uint8_t)whole_draw(world, 0, UINT8_MAX);
     }
-    if (failed(seal_close(secret_slice(&world->whole->key), 1, &purpose, nonce, slice_of(plain),
-                          &sealed))) {
+    if (failed(seal_close(secret_slice(&world->whole->keys.key), 1, &purpose, nonce,
+                          slice_of(plain), &sealed))) {
         abort();
     }
     struct slice copy = arena_copy(&outlook->arena, buffer_slice(&sealed));

@@ -91,7 +91,8 @@ void whole_start(struct world *world)
 {
     static const char key[SEAL_KEY_SIZE] = "the key of a simulated cluster";
     struct whole *whole = world->whole;
-    if (failed(secret_copy(&whole->key, (struct slice){key, sizeof key}))) {
+    whole->keys.epoch = 1;
+    if (failed(secret_copy(&whole->keys.key, (struct slice){key, sizeof key}))) {
         abort();
     }
     whole->random = world->machine_random ^ UINT64_C(0x77686F6C65);

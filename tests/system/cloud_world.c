@@ -267,7 +267,8 @@ void world_open(struct world *world)
     json_decref(world_admin(world, "POST", "/clients",
                             "{\"id\":\"" WORLD_CLIENT "\",\"password\":\"" WORLD_PASSWORD
                             "\",\"region\":\"nam\",\"scopes\":\"" WORLD_SCOPES "\"}"));
-    CHECK_OK(secret_reserve(&world->key, SEAL_KEY_SIZE));
+    world->keys.epoch = 1;
+    CHECK_OK(secret_reserve(&world->keys.key, SEAL_KEY_SIZE));
     open_store(world);
     assert_int_equal(uv_loop_init(&world->loop), 0);
     assert_int_equal(uv_timer_init(&world->loop, &world->applier), 0);
@@ -277,7 +278,7 @@ void world_open(struct world *world)
     struct cloud_context context = {
         .loop = &world->loop,
         .store = world->store,
-        .cluster_key = &world->key,
+        .keys = &world->keys,
         .node_name = "esa1",
         .endpoints = {[REGION_AMERICAS] = endpoints_of(world, "nam"),
                       [REGION_EUROPE] = endpoints_of(world, "eu")},
@@ -305,7 +306,7 @@ void world_close(struct world *world)
     (void)waitpid(world->sim, NULL, 0);
     json_decref(world->endpoints);
     buffer_release(&world->ca_pem);
-    secret_release(&world->key);
+    keyring_release(&world->keys);
     scratch_remove(world->directory);
 }
 
@@ -318,7 +319,7 @@ static struct slice seal(struct world *world, const char *what, uint64_t epoch, 
     struct seal_purpose purpose = seal_purpose_of(slice_of(what), epoch);
 
     random_bytes(nonce, sizeof nonce);
-    CHECK_OK(seal_close(secret_slice(&world->key), 1, &purpose, nonce, plain, out));
+    CHECK_OK(seal_close(secret_slice(&world->keys.key), 1, &purpose, nonce, plain, out));
     return buffer_slice(out);
 }
 

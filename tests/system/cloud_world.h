@@ -32,7 +32,7 @@ struct world {
     uv_timer_t deadline;
     bool late;
     struct store *store;
-    struct secret key;
+    struct keyring keys;
     struct cloud *cloud;
     struct world_proposal *proposals; /* Oldest first. */
     bool proposals_fail;              /* Refuse every proposal: no quorum. */

@@ -47,9 +47,10 @@ DEEDS = {
     "verify": ("verify.ask", "verify.propose"),
 }
 # Truncating a log wants leaders that disagree, and removing a segment wants more spares than a small
-# log makes: wal_crash_test and the simulation come by these. Damage and rebuilding have tests of their own.
+# log makes: wal_crash_test and the simulation come by these. Damage, rebuilding and the
+# cluster key have tests of their own.
 NOT_HERE = ("wal.truncate", "wal.unlink", "store.diverge")
-NOT_HERE_PREFIXES = ("rebuild.", "succession.")
+NOT_HERE_PREFIXES = ("rebuild.", "succession.", "key.")
 
 REPETITIONS_MAX = 6  # Of a deed in vain, until its points count as not met.
 

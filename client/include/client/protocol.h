@@ -35,7 +35,7 @@
 #define RPC_LIST_MAX 1000    /* Rows of one answer; page on with the field the method names. */
 
 /* Sizes of texts and bytes, in bytes, and counts; those of the domain are the state's own. */
-#define RPC_LEVEL_MAX 65535      /* Levels of commands. */
+#define RPC_LEVEL_MAX 65535          /* Levels of commands. */
 #define RPC_NAME_SIZE_MAX 64         /* Nodes, operators, credentials, clusters, feeds, versions. */
 #define RPC_WORD_SIZE_MAX 32         /* One of a few words: a role, a state, a region. */
 #define RPC_ID_SIZE_MAX 128          /* Cloud ids, and ids of records. */
@@ -62,7 +62,8 @@
 #define RPC_DISCARDED_MAX 8         /* Kinds of what a reset throws away. */
 #define RPC_TOKEN_TTL_MAX_S 604800U /* A week. */
 #define RPC_OPERATOR_DAYS_MAX 825U
-#define RPC_ERROR_SIZE_MAX 2048 /* Bytes of an error's message: every reason to refuse a join at once. */
+#define RPC_ERROR_SIZE_MAX                                                                         \
+    2048 /* Bytes of an error's message: every reason to refuse a join at once. */
 
 /*
  * Errors on the wire. Numbers are stable; clients branch on them, people read the message, which
@@ -142,10 +143,10 @@ struct rpc_member {
     uint64_t certificate_not_after_ms;
     /* It is sent an image of the state, as its sender and the node itself know. */
     bool catching_up;
-    uint64_t image_done; /* Bytes. */
-    uint64_t image_size; /* 0: not known yet, the sender is writing it to a file. */
-    uint64_t image_rate; /* Bytes per second. */
-    uint64_t level; /* Of commands that its program knows. */
+    uint64_t image_done;     /* Bytes. */
+    uint64_t image_size;     /* 0: not known yet, the sender is writing it to a file. */
+    uint64_t image_rate;     /* Bytes per second. */
+    uint64_t level;          /* Of commands that its program knows. */
     struct slice quarantine; /* none, told, asked, out: see struct rpc_quarantine. */
     struct slice damage;     /* What is damaged of its data; empty when nothing is. */
 };
@@ -708,6 +709,8 @@ struct rpc_announce {
     uint64_t index;         /* Applied: how new the state's addresses are. */
     struct codec_list news; /* rpc_address_news; of the sender first. */
     uint64_t level;         /* Of commands that its program knows (store/command.h). */
+    uint64_t key_epoch;     /* It holds the new cluster key of this epoch; 0: nothing to say. */
+    struct slice key_check; /* By which that key is known. */
 };
 extern const struct codec rpc_announce_codec;
 
@@ -744,6 +747,8 @@ enum rpc_method {
     RPC_CLUSTER_POSITION,
     RPC_CLUSTER_RECOVER,
     RPC_CLUSTER_RECOVERY_KEY,
+    RPC_CLUSTER_KEY,
+    RPC_CLUSTER_ROTATE_KEY,
     RPC_SNAPSHOT_BEGIN,
     RPC_SNAPSHOT_READ,
     RPC_SNAPSHOT_UPLOAD,

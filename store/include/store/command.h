@@ -37,6 +37,7 @@
 #define STORE_PEM_SIZE_MAX 16384    /* A certificate chain or a CSR. */
 #define STORE_SEALED_SIZE_MAX 16640 /* A sealed secret: PEM_SIZE_MAX and its overhead. */
 #define STORE_HASH_SIZE 32          /* SHA-256. */
+#define STORE_WRAPPED_SIZE_MAX 256  /* A cluster key wrapped to a member's key. */
 #define STORE_DIGEST_SIZE 16        /* Of the state: store_digest(). */
 #define STORE_RECORD_ID_SIZE_MAX 128
 #define STORE_RECORD_SIZE_MAX 65536 /* The body of one record. */
@@ -106,16 +107,20 @@ enum command_type {
     COMMAND_CLUSTER_RECOVER = 34,
     COMMAND_RECOVERY_KEY_TAKE = 35,
     COMMAND_LEVEL_RAISE = 36,
+    COMMAND_KEY_ROTATE = 37,
+    COMMAND_KEY_GIVE = 38,
+    COMMAND_KEY_HOLD = 39,
+    COMMAND_KEY_RESEAL = 40,
 #ifdef MUSTER_NEXT
-    COMMAND_NEXT_PROBE = 37,
+    COMMAND_NEXT_PROBE = 41,
 #endif
 };
 
 /* One above the highest type. */
 #ifdef MUSTER_NEXT
-#define COMMAND_TYPE_COUNT 38
+#define COMMAND_TYPE_COUNT 42
 #else
-#define COMMAND_TYPE_COUNT 37
+#define COMMAND_TYPE_COUNT 41
 #endif
 
 /* ---- The cluster and its members ---- */
@@ -271,10 +276,59 @@ struct cluster_recover {
     uint64_t from_taken_ms; /* A snapshot: when it was taken. Otherwise 0. */
 };
 
-/* Somebody was given the key that opens snapshots: written down, changes nothing else. */
+/* Somebody was given the key that opens snapshots made under the cluster key of this epoch. */
 struct recovery_key_take {
     uint64_t key_epoch;
 };
+
+/* ---- The cluster key (docs/adr/0027-rotating-the-cluster-key.md) ---- */
+
+/* The new key as one member is given it. */
+struct key_holder {
+    uint64_t node_id;
+    struct slice wrapped; /* To the member's own key. */
+    bool held;            /* It has said that it keeps it, durably. */
+};
+
+/* A new cluster key, wrapped to every member. Refused unless it is the next epoch, no other rotation
+ * is under way, and the holders are the members there are. */
+struct key_rotate {
+    uint64_t epoch;
+    struct slice check;        /* Derived from the key: what all must agree on. */
+    struct slice reason;       /* In words; may be empty. */
+    struct codec_list holders; /* struct key_holder */
+};
+
+/* To a member that was admitted since. One that was given it already keeps what it has. */
+struct key_give {
+    uint64_t epoch;
+    struct slice check;
+    uint64_t node_id;
+    struct slice wrapped;
+};
+
+/* The member has unwrapped the key, found that it fits, and keeps it, durably. */
+struct key_hold {
+    uint64_t epoch;
+    struct slice check;
+    uint64_t node_id;
+};
+
+struct resealed {
+    struct slice sealed; /* By the new key. */
+};
+
+/* The end of a rotation: every sealed secret of the state is replaced at once, and the old key is of
+ * no use any more. Refused until every member holds the new one, and unless the secrets are those that
+ * were opened: `before` is store_sealed()'s hash, `values` have its order. */
+struct key_reseal {
+    uint64_t epoch;
+    struct slice check;
+    struct slice before;
+    struct codec_list values; /* struct resealed */
+};
+
+#define STORE_SEALED_MAX (STORE_CREDENTIALS_MAX + 3) /* Sealed secrets of a state. */
 
 /* ---- Registration ---- */
 
@@ -506,6 +560,10 @@ struct command {
         struct cluster_recover cluster_recover;
         struct recovery_key_take recovery_key_take;
         struct level_raise level_raise;
+        struct key_rotate key_rotate;
+        struct key_give key_give;
+        struct key_hold key_hold;
+        struct key_reseal key_reseal;
 #ifdef MUSTER_NEXT
         struct next_probe next_probe;
 #endif
@@ -577,6 +635,9 @@ enum refusal {
     REFUSAL_LEVEL = 44,          /* Not all members know this yet. */
     REFUSAL_OLD_VERSION = 45,    /* The node's program is older than what the cluster uses. */
     REFUSAL_STILL_MEMBER = 46,   /* For all that is known the cluster counts on this node. */
+    REFUSAL_ROTATION_UNDER_WAY = 47,
+    REFUSAL_KEY_CHANGED = 48,  /* The cluster key, its holders or what it seals, meanwhile. */
+    REFUSAL_KEY_NOT_HELD = 49, /* Not by every member. */
     REFUSAL_COUNT,
 };
 

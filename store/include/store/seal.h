@@ -31,6 +31,9 @@ struct seal_purpose {
 /* `what` has at most 96 bytes; more is our own bug. */
 struct seal_purpose seal_purpose_of(struct slice what, uint64_t epoch);
 
+/* Of the client password of these credentials. */
+struct seal_purpose seal_purpose_of_credential(struct slice name, uint64_t generation);
+
 /* Append the sealed form of `plain` to `out`. STATUS_INVALID (key size), STATUS_NO_MEMORY. */
 MUST_USE struct status seal_close(struct slice key, uint32_t key_epoch,
                                   const struct seal_purpose *purpose,
@@ -41,6 +44,25 @@ MUST_USE struct status seal_close(struct slice key, uint32_t key_epoch,
  * for this purpose: which of them cannot be told. */
 MUST_USE struct status seal_open(struct slice key, const struct seal_purpose *purpose,
                                  struct slice sealed, struct secret *out);
+
+/* The cluster's keys on one node: the one that seals, and during a rotation the one that will. */
+struct keyring {
+    struct secret key;
+    uint64_t epoch;
+    struct secret next; /* Empty when there is none. */
+    uint64_t next_epoch;
+};
+
+/* The key of this epoch; empty if it is not on the ring. */
+struct slice keyring_find(const struct keyring *ring, uint64_t epoch);
+
+/* `out` must be empty. */
+MUST_USE struct status keyring_copy(const struct keyring *from, struct keyring *out);
+void keyring_release(struct keyring *ring);
+
+/* seal_open() with the key that the sealed value names. STATUS_CORRUPT if it is not on the ring. */
+MUST_USE struct status keyring_open(const struct keyring *ring, const struct seal_purpose *purpose,
+                                    struct slice sealed, struct secret *out);
 
 /* A key of SEAL_KEY_SIZE bytes for one use, from another: HKDF with SHA-256 (RFC 5869). `salt` may be
  * empty. `out` must be empty. STATUS_INVALID (key size), STATUS_NO_MEMORY. */

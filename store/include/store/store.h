@@ -25,6 +25,7 @@
 #define STORE_STORE_H
 
 #include "store/command.h"
+#include "store/seal.h"
 
 struct store;
 
@@ -169,12 +170,42 @@ struct cluster_view {
     struct slice recovered_on; /* Name of the node that went on. */
     struct slice recovered_from; /* In words. */
     uint64_t recovered_from_index;
-    uint64_t level; /* Of the commands it uses: command.h. */
+    uint64_t level;              /* Of the commands it uses: command.h. */
+    struct slice key_due;        /* Who left with the cluster key, so that it has to be rotated. */
+    uint64_t recovery_key_epoch; /* Of the cluster key, when the recovery key was last taken; 0: it
+                                    never was. */
 };
 
 /* STATUS_NOT_FOUND before cluster_init was applied. */
 MUST_USE struct status store_cluster(struct store *store, struct arena *arena,
                                      struct cluster_view *out);
+
+/* A rotation of the cluster key under way. */
+struct key_rotation_view {
+    uint64_t epoch; /* That the cluster will have. */
+    struct slice check;
+    struct slice reason;
+    uint64_t began_at_ms;
+    struct codec_list holders; /* struct key_holder: who was given the new key. */
+};
+
+/* STATUS_NOT_FOUND when none is under way. */
+MUST_USE struct status store_key_rotation(struct store *store, struct arena *arena,
+                                          struct key_rotation_view *out);
+
+/* Whether the holder of this node id stands in the list, and holds the key. */
+bool key_holder_find(const struct codec_list *holders, uint64_t node_id, struct key_holder *out);
+
+/* One sealed secret of the state. All of them are under the cluster's key_epoch. */
+struct sealed_view {
+    struct seal_purpose purpose;
+    struct slice sealed;
+};
+
+/* All sealed secrets, in an order of their own: a list of struct sealed_view, at most
+ * STORE_SEALED_MAX, and a hash of them, by which key_reseal knows them. */
+MUST_USE struct status store_sealed(struct store *store, struct arena *arena,
+                                    struct codec_list *out, uint8_t hash[STORE_HASH_SIZE]);
 
 /* Whether the cluster's level lets the command be used yet (command.h). */
 bool store_takes(struct store *store, enum command_type type);
@@ -242,6 +273,8 @@ struct credential_view {
     struct slice scopes;
     struct slice error;
     uint64_t put_at_ms;
+    struct slice exposed_to; /* A node that knew the password and is no member any more. */
+    uint64_t exposed_at_ms;
 };
 
 MUST_USE struct status store_credentials(struct store *store, struct arena *arena,

@@ -38,7 +38,7 @@ static void test_found_again(void **state)
     CHECK_OK(identity_open(folder, "", "mx1", NOW_MS + 1, &second));
     CHECK_U64(second.node_id, first.node_id);
     assert_string_equal(second.cluster_id, first.cluster_id);
-    CHECK_SLICE(secret_slice(&second.cluster_key), secret_slice(&first.cluster_key));
+    CHECK_SLICE(secret_slice(&second.keys.key), secret_slice(&first.keys.key));
     CHECK_SLICE(buffer_slice(&second.certificate), buffer_slice(&first.certificate));
     identity_release(&first);
     identity_release(&second);
@@ -58,7 +58,7 @@ static void test_sealed(void **state)
     (void)snprintf(path, sizeof path, "%s/identity", identity.path);
     CHECK_OK(file_read(path, 1U << 20U, &bytes));
     CHECK(memmem(bytes.data, bytes.size, "PRIVATE KEY", 11) == NULL);
-    struct slice key = secret_slice(&identity.cluster_key);
+    struct slice key = secret_slice(&identity.keys.key);
     CHECK(memmem(bytes.data, bytes.size, key.data, key.size) == NULL);
     buffer_release(&bytes);
     identity_release(&identity);

@@ -162,14 +162,14 @@ static void write_snapshot(const struct identity *identity, const char *path)
         .version = slice_of("0.1"),
         .digest = slice_of("7:ab"),
         .members = 1,
-        .key_epoch = identity->key_epoch,
+        .key_epoch = identity->keys.epoch,
     };
     (void)snprintf(image_path, sizeof image_path, "%s/image", node.folder);
     int image = open(image_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int out = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     CHECK(image >= 0 && out >= 0);
     CHECK_OK(store_image_write(store, image));
-    CHECK_OK(snapshot_pack(image, secret_slice(&identity->cluster_key), &arena, &header, out));
+    CHECK_OK(snapshot_pack(image, secret_slice(&identity->keys.key), &arena, &header, out));
     (void)close(image);
     (void)close(out);
     store_close(store);
@@ -183,7 +183,7 @@ static void test_restore(void **state)
     (void)state;
     (void)snprintf(order.file, sizeof order.file, "%s/snapshot", node.folder);
     CHECK_OK(identity_open(node.config.data_directory, "", "a", clock_now_ms(), &identity));
-    CHECK_OK(secret_copy(&order.cluster_key, secret_slice(&identity.cluster_key)));
+    CHECK_OK(secret_copy(&order.cluster_key, secret_slice(&identity.keys.key)));
     write_snapshot(&identity, order.file);
     identity_release(&identity);
     torture(&order);

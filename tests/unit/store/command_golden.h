@@ -170,4 +170,25 @@
   .body.level_raise = {
       .level = 2}},
     "012484010102a26d6503a56c6f63616c04a3776879810102"},
+{{.type = COMMAND_KEY_ROTATE,
+  .body.key_rotate = {
+      .epoch = 2, .check = TEXT("check"), .reason = TEXT("b left"),
+      .holders = {.items = holders, .count = 1}}},
+    "012584010102a26d6503a56c6f63616c04a377687984010202c405636865636b03a662206c656674049183"
+    "010702c4077772617070656403c3"},
+{{.type = COMMAND_KEY_GIVE,
+  .body.key_give = {
+      .epoch = 2, .check = TEXT("check"), .node_id = 7, .wrapped = TEXT("wrapped")}},
+    "012684010102a26d6503a56c6f63616c04a377687984010202c405636865636b030704c407777261707065"
+    "64"},
+{{.type = COMMAND_KEY_HOLD,
+  .body.key_hold = {
+      .epoch = 2, .check = TEXT("check"), .node_id = 7}},
+    "012784010102a26d6503a56c6f63616c04a377687983010202c405636865636b0307"},
+{{.type = COMMAND_KEY_RESEAL,
+  .body.key_reseal = {
+      .epoch = 2, .check = TEXT("check"), .before = TEXT("before"),
+      .values = {.items = values, .count = 1}}},
+    "012884010102a26d6503a56c6f63616c04a377687984010202c405636865636b03c4066265666f72650491"
+    "8101c4067365616c6564"},
 /* clang-format on */

@@ -41,6 +41,9 @@ static struct record_put records[] = {{
 }};
 static struct export_reject rejects[] = {{.sequence = 8, .reason = TEXT("bad")}};
 
+static struct key_holder holders[] = {{.node_id = 7, .wrapped = TEXT("wrapped"), .held = true}};
+static struct resealed values[] = {{.sealed = TEXT("sealed")}};
+
 static const struct golden {
     struct command command; /* The stamp is added. */
     const char *hex;

@@ -98,6 +98,8 @@ static const struct command before_registered[] = {
     {.type = COMMAND_CHECKPOINT},
 };
 
+static struct key_holder holders[] = {{.node_id = NODE_B, .wrapped = TEXT("wrapped")}};
+
 static const struct command after_registering[] = {
     {.type = COMMAND_REGISTRATION_COMPLETE,
      .body.registration_complete = {1, TEXT("device-1"), TEXT("tenant"), TEXT("certificate"),
@@ -108,6 +110,8 @@ static const struct command after_registering[] = {
     {.type = COMMAND_CLUSTER_RECOVER,
      .body.cluster_recover = {2, MEMBER(NODE_B, "B", STANDING_MEMBER), TEXT("its own log"), 9, 0}},
     {.type = COMMAND_RECOVERY_KEY_TAKE, .body.recovery_key_take.key_epoch = 1},
+    {.type = COMMAND_KEY_ROTATE,
+     .body.key_rotate = {2, TEXT(HASH), TEXT("C is no member any more"), {holders, 1}}},
     {.type = COMMAND_CHECKPOINT},
 };
 
@@ -163,7 +167,7 @@ static const struct golden {
     uint64_t index;
 } goldens[] = {
     {"store_level_1_registering.mdb", fill_registering, 4127},
-    {"store_level_1_registered.mdb", fill_registered, 4134},
+    {"store_level_1_registered.mdb", fill_registered, 4135},
 };
 
 #define GOLDEN_COUNT (sizeof goldens / sizeof goldens[0])
