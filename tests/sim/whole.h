@@ -242,6 +242,7 @@ void site_turn(struct sim_node *node);
 MUST_USE struct status site_propose(struct site *site, const struct command *command,
                                     cloud_proposed done, void *argument);
 struct site *whole_leader(struct world *world); /* Who thinks so, at random; NULL. */
+struct store *whole_furthest(struct world *world); /* Of the node that has applied most. */
 uint64_t site_now_ms(const struct site *site);  /* Wall clock. */
 /* As consensus_read(). */
 MUST_USE struct status site_read(struct site *site, struct read_barrier *barrier,

@@ -175,7 +175,7 @@ void whole_check_applied(struct sim_node *node, struct slice entry, uint32_t ref
 
 /* ---- The end ---- */
 
-static struct store *furthest(struct world *world)
+struct store *whole_furthest(struct world *world)
 {
     struct sim_node *found = NULL;
     for (unsigned i = 0; i < world->options.node_count; i++) {
@@ -275,7 +275,7 @@ static void check_audits(struct world *world)
 void whole_check_end(struct world *world)
 {
     struct whole *whole = world->whole;
-    struct store *store = furthest(world);
+    struct store *store = whole_furthest(world);
     struct tally *tallies = calloc(WHOLE_RECORDS_MAX, sizeof *tallies);
     if (store == NULL || tallies == NULL) {
         abort();

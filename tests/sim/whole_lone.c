@@ -164,15 +164,16 @@ static void act_registration(struct lone *lone, const struct registration_view *
 
 /* ---- Life ---- */
 
-/* A member that the cluster removed stands alone again (server/doubt.h, `cluster leave`). */
+/* A member that the cluster removed stands alone again (server/doubt.h, `cluster reset`). What it is
+ * told is a linearizable read, which one that was a leader once could not answer. */
 static void look_at_cluster(struct lone *lone)
 {
     struct arena arena = {0};
     struct member member;
-    const struct site *site = whole_leader(lone->node.world);
-    struct status status =
-        site != NULL ? store_member(site->node->store, &arena, lone->node.id, &member) : OK;
-    bool removed = site != NULL && !failed(status) && member.standing == STANDING_REMOVED;
+    struct world *world = lone->node.world;
+    bool removed = whole_leader(world) != NULL &&
+                   !failed(store_member(whole_furthest(world), &arena, lone->node.id, &member)) &&
+                   member.standing == STANDING_REMOVED;
     arena_release(&arena);
     if (removed) {
         lone_unlock(lone, "was removed from the cluster");
