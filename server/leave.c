@@ -12,7 +12,8 @@
  *      └─────────────────┘
  *
  * A leader that does not know us may have removed us, or lag behind: what it says of our standing,
- * which is linearizable, decides. After leaver_stop() whatever comes back changes nothing.
+ * which is linearizable, decides. Who was removed has no leader to wait for, and finds that out while it
+ * waits (doubt.h): then it is gone. After leaver_stop() whatever comes back changes nothing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -477,6 +478,8 @@ void leaver_on_tick(struct leaver *leaver)
         call_release(leaver->call);
         leaver->call = NULL;
         become(leaver, LEAVER_IDLE);
+    } else if (daemon->removed) {
+        go(leaver);
     } else if (clock_monotonic_ms() < leaver->not_before_ms) {
         return;
     } else if (daemon->event.role == CONSENSUS_LEADER) {

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from muster_cluster import World
+from muster_cluster import World, fail_in_time
 from muster_ledger import Ledger, balance_of, external_id
 from muster_rpc import pack, unpack
 from muster_wait import Failure, check, wait_for
@@ -124,10 +124,23 @@ def test_world():
     def plant_problem(_world):
         raise Failure("planted")
 
+    def plant_log(world):
+        with open(os.path.join(world.directory, "x.log"), "w") as file:
+            file.writelines(f"line {i}\n" for i in range(10000))
+            file.write("what the node said last\n")
+        raise Failure("planted")
+
+    def hang(_world):
+        os.environ["MUSTER_TIMEOUT_S"] = "1"
+        fail_in_time()
+        wait_for("pigs fly", lambda: False, 60, (Failure,))
+
     strangers = []
     for what, plant, word in (("a report of a sanitizer", plant_report, "heap-use-after-free"),
                               ("a process that is left over", plant_process, "left over"),
-                              ("a failure of the test itself", plant_problem, "planted")):
+                              ("a failure of the test itself", plant_problem, "planted"),
+                              ("what the log of a failed node says", plant_log, "\nwhat the node said last\n"),
+                              ("a test that hangs", hang, "takes longer than")):
         failed, errors = ended_with_failure(World("harness"), plant)
         check(failed and word in errors, f"{what} was not noticed: {errors}")
         print(f"{what}: seen to fail")

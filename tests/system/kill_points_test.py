@@ -32,11 +32,12 @@ DEEDS = {
     "feed": ("alloc", "store.put", "store.commit", "store.committed", "wal.write", "wal.sync", "node.append", "node.propose",
              "peer.send", "call.propose", "call.applied", "forward.send", "export.load", "export.send", "export.answered",
              "export.advance", "export.advanced"),
-    "catch_up": ("node.snapshot.take", "store.sync", "node.snapshot.put", "wal.snapshot.stored", "wal.release", "wal.rename"),
+    "catch_up": ("node.snapshot.take", "store.sync", "node.snapshot.put", "wal.snapshot.stored", "wal.release", "wal.rename",
+                 "store.image.write"),  # The file serves whoever needs an image until the next snapshot.
     "join": ("join.locked", "join.ask", "admit.looked_up", "admit.issued", "admit.applied", "join.admitted",
              "file.make_folder", "file.write", "file.sync", "file.rename", "file.sync_folder", "lineage.staged",
              "lineage.switched", "join.answered", "wal.open", "wal.allocate", "node.change", "node.changed",
-             "membership.start", "membership.done", "node.snapshot.get", "image.serve", "store.image.write", "image.fetch",
+             "membership.start", "membership.done", "node.snapshot.get", "image.serve", "image.fetch",
              "image.write", "image.sync", "image.fetched", "store.image.link", "store.image.rename", "store.image.open",
              "store.image.done", "wal.reset", "image.installed"),
     "refused_join": ("join.unlock",),
@@ -106,18 +107,20 @@ class Killing:
             for node in self.world.nodes:
                 node.arm(point, after)
 
+    def disarm_all(self):
+        for node in self.world.nodes:
+            node.disarm()
+
     def on_death(self, node, point):
         self.dead.append((point, node.name))
         if self.queue and self.queue[0][0] == point:
             self.queue.pop(0)
-        for other in self.world.nodes:
-            other.disarm()
+        self.disarm_all()
         self.arm_next()
 
     def disarm(self):
         self.queue = []
-        for node in self.world.nodes:
-            node.disarm()
+        self.disarm_all()
         self.cluster.check_alive()
 
     # ---- Trying until it is so ----
@@ -239,8 +242,7 @@ class Killing:
     def disarmed(self, act):
         """Do something that is not this deed's."""
         kept, self.queue = self.queue, []
-        for node in self.world.nodes:
-            node.disarm()
+        self.disarm_all()
         act()
         self.queue = kept
         self.arm_next()
@@ -371,6 +373,10 @@ class Killing:
             vain = 0 if len(self.queue) < before else vain + 1
             if not self.queue:
                 break
+            if vain > 0:  # One that is not met now must not hide those behind it.
+                self.queue = self.queue[1:] + self.queue[:1]
+                self.disarm_all()
+                self.arm_next()
         unmet = [point for point, _ in self.queue]
         self.disarm()
         self.check_everything()

@@ -6,8 +6,9 @@
         cluster.register()
 
 A World owns a scratch folder and every process; when it ends, all of them must be gone, must have
-ended as they were told to, and must not have left a report of a sanitizer. On failure the folder is
-kept and its path printed.
+ended as they were told to, and must not have left a report of a sanitizer. On failure the end of every
+log is printed, and the folder is kept and its path printed. A test that hangs fails as any other: after
+MUSTER_TIMEOUT_S seconds, which is less than ctest gives it, Late is raised where it stands.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -19,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 from muster_cloud import Cloud
@@ -28,6 +30,11 @@ from muster_wait import Failure, check, wait_for
 STOP_S = 30  # For musterd to drain and end after SIGTERM, sanitized and on a busy machine.
 SANITIZER_WORDS = (b"ERROR: AddressSanitizer", b"ERROR: LeakSanitizer", b"runtime error:",
                    b"WARNING: ThreadSanitizer", b"Assertion `", b"stack smashing")
+ELECTIONS_S = 30  # Until there must be a leader who can act.
+TAIL_LINES = 200  # Of all logs together, when a test has failed.
+TAIL_LINES_LEAST = 15  # Of one of them.
+LINE_SIZE_MAX = 500
+BEGUN_S = time.monotonic()
 PORTS = range(15000, 32000)  # Below the kernel's own choices, so that a restarted node finds its port free.
 
 # What a call to a node that is starting, stopping or electing may meet.
@@ -39,8 +46,30 @@ def build_directory():
     return os.environ.get("MUSTER_BUILD", os.path.join(root, "build", "asan"))
 
 
+def last_lines(path, count):
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - count * LINE_SIZE_MAX))
+        lines = file.read().decode(errors="replace").splitlines()
+    return [line[:LINE_SIZE_MAX] for line in lines[-count:]]
+
+
+class Late(Exception):
+    """No Failure: nothing that waits may take it for one that passes."""
+
+
+def fail_in_time():
+    """Before ctest kills this process and what it knows."""
+    def late(_number, _frame):
+        raise Late(f"the test takes longer than {limit_s} s")
+    limit_s = int(os.environ.get("MUSTER_TIMEOUT_S", "0"))
+    if limit_s > 0:
+        signal.signal(signal.SIGALRM, late)
+        signal.alarm(max(1, round(BEGUN_S + limit_s - time.monotonic())))
+
+
 class World:
     def __init__(self, name):
+        fail_in_time()
         self.directory = tempfile.mkdtemp(prefix=f"muster-{name}-")
         self.build = build_directory()
         self.processes = []
@@ -107,6 +136,12 @@ class World:
         for folder, _, names in os.walk(self.directory):
             yield from (os.path.join(folder, name) for name in names if name.endswith(".log"))
 
+    def print_logs(self):
+        paths = sorted(self.logs())
+        for path in paths:
+            print(f"---- the end of {os.path.relpath(path, self.directory)}:", file=sys.stderr)
+            print("\n".join(last_lines(path, max(TAIL_LINES // len(paths), TAIL_LINES_LEAST))), file=sys.stderr)
+
     def sanitizer_reports(self):
         found = []
         for path in self.logs():
@@ -142,6 +177,7 @@ class World:
         return self
 
     def __exit__(self, kind, problem, trace):
+        signal.alarm(0)
         problems = self.stop_all()
         problems += [f"left over: {line}" for line in self.leftovers()]
         problems += self.sanitizer_reports()
@@ -150,6 +186,7 @@ class World:
         if kind is None and not problems:
             shutil.rmtree(self.directory)
             return False
+        self.print_logs()
         if kind is not None:
             traceback.print_exception(kind, problem, trace)
         for line in problems:
@@ -186,7 +223,7 @@ class Node:
             "sse_url": region["sse"],
             "cloud_ca_file": cloud.endpoints["ca"],
             "log_level": "debug",
-            "election_timeout_ms": 300,
+            "election_timeout_ms": 500,  # Half of the default: two busy processors must not cause elections.
             "heartbeat_ms": 50,
             "join_timeout_s": 10,
             **settings,
@@ -265,8 +302,13 @@ class Node:
         return self.call("cluster.status", {"stale": stale})
 
     def muster(self, *arguments, secret=None, expect=0, timeout_s=150):
-        """Run the tool here and expect an exit code; gives its output, or its errors if one was expected."""
-        code, out, err = self.world.muster(self, *arguments, secret=secret, timeout_s=timeout_s)
+        """Run the tool here and expect an exit code; gives its output, or its errors if one was expected.
+        Again while an election is under way, which a busy machine may cause at any time."""
+        end = time.monotonic() + ELECTIONS_S
+        while True:
+            code, out, err = self.world.muster(self, *arguments, secret=secret, timeout_s=timeout_s)
+            if expect != 0 or not err.startswith("muster: no quorum:") or time.monotonic() > end:
+                break
         if code != expect:
             self.check_alive()
             raise Failure(f"muster {' '.join(arguments)} on {self.name}: exit {code}, not {expect}\n{out}{err}")

@@ -269,15 +269,14 @@ static void test_no_reset_in_doubt(void **state)
     }
 }
 
-/* A node that is down when it is removed finds out, says so, and can be reset. */
-static void test_removed_finds_out(void **state)
+/* Remove a follower while it is down, and start it again; gives its number. */
+static size_t remove_while_down(void)
 {
     struct arena arena = {0};
     struct rpc_done done = {0};
     struct connection_error error = {0};
     size_t gone = leader_by(0) == 1 ? 2 : 1; /* Node 0 lets it in again. */
     size_t stays = (gone + 1) % 3;
-    (void)state;
     CHECK_U64((uint64_t)daemon_harness_stop(&nodes[gone]), 0);
     const struct rpc_remove remove = {.name = slice_of(nodes[gone].config.name), .force = true};
     uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
@@ -285,7 +284,19 @@ static void test_removed_finds_out(void **state)
         CHECK(daemon_harness_now_ms() < deadline_ms);
         (void)poll(NULL, 0, 50);
     }
+    arena_release(&arena);
     daemon_harness_start(&nodes[gone]);
+    return gone;
+}
+
+/* It finds out, says so, and can be reset. */
+static void test_removed_finds_out(void **state)
+{
+    struct arena arena = {0};
+    struct rpc_done done = {0};
+    struct connection_error error = {0};
+    size_t gone = remove_while_down();
+    (void)state;
     await_standing(gone, "removed", false);
     CHECK_U64(ask(gone, RPC_EXPORT_RESUME, &(struct rpc_empty){0}, &arena, &done, &error),
               RPC_REFUSED);
@@ -301,6 +312,20 @@ static void test_removed_finds_out(void **state)
     await_standing(gone, "standalone", true);
     CHECK_U64(ask(gone, RPC_CLUSTER_RESET, &reset, NULL, NULL, &error),
               RPC_REFUSED + REFUSAL_NOT_IN_CLUSTER);
+    join(gone);
+    arena_release(&arena);
+}
+
+/* It is asked to leave before it has found out: it does so then, and does not wait for a leader. */
+static void test_removed_leaves_at_once(void **state)
+{
+    struct arena arena = {0};
+    struct rpc_done done = {0};
+    struct connection_error error = {0};
+    size_t gone = remove_while_down();
+    (void)state;
+    CHECK_U64(ask(gone, RPC_CLUSTER_LEAVE, &(struct rpc_empty){0}, &arena, &done, &error), 0);
+    await_standing(gone, "standalone", true);
     join(gone);
     arena_release(&arena);
 }
@@ -380,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_no_reset_of_members),
         cmocka_unit_test(test_no_reset_in_doubt),
         cmocka_unit_test(test_removed_finds_out),
+        cmocka_unit_test(test_removed_leaves_at_once),
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_only_voter_leaves),
     };

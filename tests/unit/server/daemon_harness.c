@@ -24,6 +24,7 @@
 
 #define START_MS 20000
 #define STOP_MS 20000
+#define LOG_SHOWN_SIZE 20000L /* Of each daemon's, when a test has failed. */
 
 uint64_t daemon_harness_now_ms(void)
 {
@@ -144,18 +145,21 @@ static int wait_for_end(struct daemon_harness *harness)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+/* Its last lines. */
 static void show_log(const struct daemon_harness *harness)
 {
     char line[512];
     char path[SCRATCH_PATH_SIZE + 16];
     (void)snprintf(path, sizeof path, "%s/log", harness->folder);
     FILE *file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    if (file == NULL) {
+        return;
+    }
+    (void)fseek(file, -LOG_SHOWN_SIZE, SEEK_END); /* A smaller one is shown whole. */
+    while (fgets(line, sizeof line, file) != NULL) {
         (void)fprintf(stderr, "%s: %s", harness->config.name, line);
     }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
+    (void)fclose(file);
 }
 
 int daemon_harness_run(struct daemon_harness *harness)
@@ -194,6 +198,9 @@ void daemon_harness_release(struct daemon_harness *harness)
 {
     if (harness->pid != 0) {
         daemon_harness_kill(harness);
+    }
+    if (check_has_failed()) {
+        show_log(harness);
     }
     scratch_remove(harness->folder);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static const char *row = "";
+static bool has_failed;
 
 void scratch_make(char path[SCRATCH_PATH_SIZE])
 {
@@ -40,6 +41,17 @@ void check_row(const char *name)
     row = name;
 }
 
+bool check_has_failed(void)
+{
+    return has_failed;
+}
+
+static void give_up(const char *file, int line)
+{
+    has_failed = true;
+    _fail(file, line);
+}
+
 void check_code(struct status status, enum status_code code, const char *text, const char *file,
                 int line)
 {
@@ -48,7 +60,7 @@ void check_code(struct status status, enum status_code code, const char *text, c
     }
     print_error("%s: %s is %s (%s), not %s\n", row, text, status_name(status.code), status.message,
                 status_name(code));
-    _fail(file, line);
+    give_up(file, line);
 }
 
 void check_slice(struct slice actual, struct slice expected, const char *text, const char *file,
@@ -59,7 +71,7 @@ void check_slice(struct slice actual, struct slice expected, const char *text, c
     }
     print_error("%s: %s is \"%.*s\", not \"%.*s\"\n", row, text, SLICE_ARG(actual),
                 SLICE_ARG(expected));
-    _fail(file, line);
+    give_up(file, line);
 }
 
 void check_u64(uint64_t actual, uint64_t expected, const char *text, const char *file, int line)
@@ -69,7 +81,7 @@ void check_u64(uint64_t actual, uint64_t expected, const char *text, const char 
     }
     print_error("%s: %s is %llu, not %llu\n", row, text, (unsigned long long)actual,
                 (unsigned long long)expected);
-    _fail(file, line);
+    give_up(file, line);
 }
 
 void check_true(int condition, const char *text, const char *file, int line)
@@ -78,5 +90,5 @@ void check_true(int condition, const char *text, const char *file, int line)
         return;
     }
     print_error("%s: %s does not hold\n", row, text);
-    _fail(file, line);
+    give_up(file, line);
 }

@@ -10,6 +10,7 @@
 /* cmocka wants these four before it. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ void scratch_remove(const char *path);
 
 /* Name the row of a table that runs; printed with every failure below until the next call. */
 void check_row(const char *name);
+
+/* Has any check of this program failed? Then what helps to find out why is shown. */
+bool check_has_failed(void);
 
 /* Fail the test unless the status is OK, or has the code; prints its message. */
 #define CHECK_OK(status) check_code((status), STATUS_OK, #status, __FILE__, __LINE__)
