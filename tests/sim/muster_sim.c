@@ -76,7 +76,8 @@ static bool parse_sabotage(const char *text, enum sabotage *out)
         [SABOTAGE_EXPORTERS] = "exporters", [SABOTAGE_READ] = "read",
         [SABOTAGE_ADMIT] = "admit",         [SABOTAGE_SECRET] = "secret",
         [SABOTAGE_ANSWER] = "answer",       [SABOTAGE_BODY] = "body",
-        [SABOTAGE_REGISTER] = "register",
+        [SABOTAGE_REGISTER] = "register",   [SABOTAGE_VOTERS] = "voters",
+        [SABOTAGE_LEAVERS] = "leavers",
     };
     for (int i = SABOTAGE_NONE + 1; i < SABOTAGE_COUNT; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -138,7 +139,8 @@ static const struct argp_option option_rows[] = {
      0},
     {"sabotage", KEY_SABOTAGE, "NAME", 0,
      "do something wrong, to see that it is noticed: snapshot, replica, record; with --whole also "
-     "barrier, exporters, read, admit, secret, answer, body, register",
+     "barrier, exporters, read, admit, secret, answer, body, register; with --roles voters, "
+     "leavers",
      0},
     {"mutant", KEY_MUTANT, "NAME", 0,
      "the product without one of its invariants: sync, late-sync, directory, rewrite, checksum, "

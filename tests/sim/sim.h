@@ -69,6 +69,8 @@ enum sabotage {
     SABOTAGE_ANSWER,    /* What failed is answered as done. */
     SABOTAGE_BODY,      /* One node writes other sightings than the rest. */
     SABOTAGE_REGISTER,  /* A registration is asked for with a new token each time. */
+    SABOTAGE_VOTERS,    /* Leaders want two voters more than the state. */
+    SABOTAGE_LEAVERS,   /* Who left stays in raft's configuration. */
     SABOTAGE_COUNT,
 };
 

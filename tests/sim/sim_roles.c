@@ -68,12 +68,13 @@ static struct membership_view view_of(const struct sim_node *leader,
                                       const struct consensus_status *seen)
 {
     const struct world *world = leader->world;
+    bool is_sabotaged = world->options.sabotage == SABOTAGE_VOTERS;
     return (struct membership_view){
         .members = world->roles.members,
         .member_count = world->options.node_count,
         .raft = seen,
         .self_id = leader->id,
-        .voters_wanted = world->roles.voters,
+        .voters_wanted = world->roles.voters + (is_sabotaged ? 2 : 0),
         .silent_after_ms = SILENT_AFTER_MS,
         .dead_after_ms = DEAD_AFTER_MS,
     };
@@ -84,7 +85,9 @@ static struct membership_action decide(const struct sim_node *leader)
     struct consensus_status seen;
     look(leader, &seen);
     const struct membership_view view = view_of(leader, &seen);
-    return membership_decide(&view);
+    struct membership_action action = membership_decide(&view);
+    bool is_kept = leader->world->options.sabotage == SABOTAGE_LEAVERS;
+    return action.step == MEMBERSHIP_DROP && is_kept ? (struct membership_action){0} : action;
 }
 
 static void on_changed(struct raft_change *request, int status)
