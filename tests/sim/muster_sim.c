@@ -144,7 +144,7 @@ static const struct argp_option option_rows[] = {
      0},
     {"mutant", KEY_MUTANT, "NAME", 0,
      "the product without one of its invariants: sync, late-sync, directory, rewrite, checksum, "
-     "tail, term, vote, poison, room, index, commit, close",
+     "tail, term, vote, poison, room, index, commit, close, store-sync, image-sync",
      0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},

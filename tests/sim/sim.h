@@ -10,6 +10,7 @@
  *     sim_node.c    one node: state machine, start and crash
  *     sim_io.c      its raft_io: the real write-ahead log over a simulated disk
  *     sim_machine.c its state machine: the real store, or a digest
+ *     sim_power.c   what a power cut leaves of the store's file
  *     sim_rot.c     a bit of a stopped node's files is wrong; the node is replaced
  *     sim_mutant.c  the product without one of its invariants
  *     sim_world.c   events, randomness, the network
@@ -77,19 +78,21 @@ enum sabotage {
 /* Invariants of the product that a run is without; sim_mutant.c. */
 enum mutant {
     MUTANT_NONE,
-    MUTANT_SYNC,      /* Nothing is synced. */
-    MUTANT_LATE_SYNC, /* Answered before it is synced. */
-    MUTANT_DIRECTORY, /* No directory is synced. */
-    MUTANT_REWRITE,   /* After a failed sync, what is read back is believed. */
-    MUTANT_CHECKSUM,  /* Nothing is checked. */
-    MUTANT_TAIL,      /* What stands behind a torn write is not looked at. */
-    MUTANT_TERM,      /* The term is not stored. */
-    MUTANT_VOTE,      /* The vote is not stored. */
-    MUTANT_POISON,    /* Nobody looks whether the log still takes anything. */
-    MUTANT_ROOM,      /* A follower does not ask the log for room. */
-    MUTANT_INDEX,     /* What the store has already is applied again. */
-    MUTANT_COMMIT,    /* A proposal is acknowledged before it is committed. */
-    MUTANT_CLOSE,     /* An orderly stop does not mark the log's end. */
+    MUTANT_SYNC,       /* Nothing is synced. */
+    MUTANT_LATE_SYNC,  /* Answered before it is synced. */
+    MUTANT_DIRECTORY,  /* No directory is synced. */
+    MUTANT_REWRITE,    /* After a failed sync, what is read back is believed. */
+    MUTANT_CHECKSUM,   /* Nothing is checked. */
+    MUTANT_TAIL,       /* What stands behind a torn write is not looked at. */
+    MUTANT_TERM,       /* The term is not stored. */
+    MUTANT_VOTE,       /* The vote is not stored. */
+    MUTANT_POISON,     /* Nobody looks whether the log still takes anything. */
+    MUTANT_ROOM,       /* A follower does not ask the log for room. */
+    MUTANT_INDEX,      /* What the store has already is applied again. */
+    MUTANT_COMMIT,     /* A proposal is acknowledged before it is committed. */
+    MUTANT_CLOSE,      /* An orderly stop does not mark the log's end. */
+    MUTANT_STORE_SYNC, /* Nothing of the store is synced. */
+    MUTANT_IMAGE_SYNC, /* An image is installed that was not synced. */
     MUTANT_COUNT,
 };
 
@@ -125,6 +128,7 @@ enum trouble {
     TROUBLE_POWER, /* What was not synced may be lost. */
     TROUBLE_TORN,
     TROUBLE_UNSYNCED,
+    TROUBLE_STORE_CUT, /* Of the store's file something that was not synced was lost. */
     TROUBLE_DISK_ERROR,
     TROUBLE_DISK_FULL,
     TROUBLE_STALL,
@@ -325,6 +329,12 @@ void trouble_heal(struct sim_node *node);
 void trouble_sum(struct world *world); /* Add up what the disks counted. */
 uint64_t trouble_clock_ms(const struct sim_node *node);
 uint64_t trouble_wall_ms(const struct sim_node *node); /* Milliseconds, never 0. */
+
+/* sim_power.c */
+/* The node's store is about to be opened; true if the power failed while it was open before. */
+bool power_open(struct sim_node *node, const char *path);
+void power_installed(struct sim_node *node); /* An image, in place of its file. */
+void power_cut(struct sim_node *node);       /* It is closed: what was not synced may be lost. */
 
 /* sim_rot.c */
 void rot_strike(struct sim_node *node); /* That is stopped; if this seed's weather has it. */

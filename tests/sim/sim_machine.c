@@ -5,7 +5,8 @@
  * encoded one of the store, written by the leader from what its own store says; a snapshot syncs
  * and leaves a manifest in the log; a node that is offered one fetches an image of the sender's
  * store and installs it before libraft hears of the offer. A crash closes the store without a
- * flush, so it comes back at an older index, or ahead of its log, and the log is played over it.
+ * flush, so it comes back at an older index, or ahead of its log, and the log is played over it. A
+ * power failure takes what it had not synced (sim_power.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -58,6 +59,18 @@ static void must(struct status status, const char *action)
 
 /* ---- Life ---- */
 
+/* As musterd does at its start. */
+static void verify(struct sim_node *node, const struct store_options *options, const char *file)
+{
+    struct store_report report;
+    struct status status = store_verify(options, &report);
+    if (failed(status) && status.code != STATUS_NOT_FOUND) { /* Nothing was ever synced. */
+        check_fail(node->world, VERDICT_LOST, "node %u: after a power failure: %s", node->number,
+                   status.message);
+        (void)unlink(file); /* The run ends in good order. */
+    }
+}
+
 void machine_open(struct sim_node *node)
 {
     const struct sim_options *options = &node->world->options;
@@ -65,8 +78,10 @@ void machine_open(struct sim_node *node)
         return;
     }
     char directory[SIM_PATH_SIZE];
+    char file[SIM_PATH_SIZE];
     int size = snprintf(directory, sizeof directory, "%s/%llu", options->scratch, node->id);
-    if (size < 0 || (size_t)size >= sizeof directory ||
+    int file_size = snprintf(file, sizeof file, "%s/%llu/data.mdb", options->scratch, node->id);
+    if (size < 0 || file_size < 0 || (size_t)file_size >= sizeof file ||
         (mkdir(directory, 0700) != 0 && errno != EEXIST)) {
         abort();
     }
@@ -74,6 +89,9 @@ void machine_open(struct sim_node *node)
                                                 .map_size_max = MAP_SIZE,
                                                 .outbox_max =
                                                     options->whole ? OUTBOX_MAX_WHOLE : OUTBOX_MAX};
+    if (power_open(node, file)) {
+        verify(node, &store_options, file);
+    }
     must(store_open(&store_options, &node->store), "open a store");
 }
 
@@ -381,6 +399,7 @@ bool machine_fetch(struct sim_node *to, struct sim_node *from,
     must(store_image_write(from->store, fd), "write an image");
     (void)close(fd);
     must(store_image_install(to->store, path, offer->last_index), "install an image");
+    power_installed(to);
     if (to->world->whole != NULL) {
         site_applied(to);
     }

@@ -17,13 +17,22 @@
 static enum mutant present;
 
 static const char *const names[MUTANT_COUNT] = {
-    [MUTANT_NONE] = "none",           [MUTANT_SYNC] = "sync",
-    [MUTANT_LATE_SYNC] = "late-sync", [MUTANT_DIRECTORY] = "directory",
-    [MUTANT_REWRITE] = "rewrite",     [MUTANT_CHECKSUM] = "checksum",
-    [MUTANT_TAIL] = "tail",           [MUTANT_TERM] = "term",
-    [MUTANT_VOTE] = "vote",           [MUTANT_POISON] = "poison",
-    [MUTANT_ROOM] = "room",           [MUTANT_INDEX] = "index",
-    [MUTANT_COMMIT] = "commit",       [MUTANT_CLOSE] = "close",
+    [MUTANT_NONE] = "none",
+    [MUTANT_SYNC] = "sync",
+    [MUTANT_LATE_SYNC] = "late-sync",
+    [MUTANT_DIRECTORY] = "directory",
+    [MUTANT_REWRITE] = "rewrite",
+    [MUTANT_CHECKSUM] = "checksum",
+    [MUTANT_TAIL] = "tail",
+    [MUTANT_TERM] = "term",
+    [MUTANT_VOTE] = "vote",
+    [MUTANT_POISON] = "poison",
+    [MUTANT_ROOM] = "room",
+    [MUTANT_INDEX] = "index",
+    [MUTANT_COMMIT] = "commit",
+    [MUTANT_CLOSE] = "close",
+    [MUTANT_STORE_SYNC] = "store-sync",
+    [MUTANT_IMAGE_SYNC] = "image-sync",
 };
 
 const char *mutant_name(enum mutant mutant)

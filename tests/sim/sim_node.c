@@ -215,6 +215,7 @@ void node_lose_power(struct sim_node *node)
     world_say(node->world, "node %u is without power", node->number);
     node->world->troubles[TROUBLE_POWER]++;
     end_life(node);
+    power_cut(node);
     sim_disk_crash(&node->disk);
 }
 

@@ -31,6 +31,7 @@ static const char *const names[TROUBLE_COUNT] = {
     [TROUBLE_POWER] = "power failures",
     [TROUBLE_TORN] = "torn writes",
     [TROUBLE_UNSYNCED] = "unsynced writes lost",
+    [TROUBLE_STORE_CUT] = "stores cut",
     [TROUBLE_DISK_ERROR] = "disk errors",
     [TROUBLE_DISK_FULL] = "disks full",
     [TROUBLE_STALL] = "disk stalls",

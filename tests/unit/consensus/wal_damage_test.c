@@ -290,7 +290,7 @@ static void test_flipped_last_write(void **state)
     harness_close(wal);
     size_t end = segment_end(segment_of(&killed)->live, HARNESS_SEGMENT_SIZE);
     CHECK_U64(segment_end(segment_of(&closed)->live, HARNESS_SEGMENT_SIZE), end + WAL_RECORD_SIZE);
-    for (size_t at = 0; at < end + WAL_RECORD_SIZE; at++) {
+    for (size_t at = WAL_HEADER_SIZE; at < end + WAL_RECORD_SIZE; at++) {
         CHECK_U64(count_flipped(&closed, at), at < end ? 0 : 21);
         uint64_t left = count_flipped(&killed, at);
         CHECK(at < write_at ? left == 0 : at < end ? left > 0 && left < 21 : left == 21);
