@@ -101,7 +101,7 @@ static const char *level_name(enum log_level level)
     return "error";
 }
 
-static void write_stderr(enum log_level level, const char *event, const struct log_field *fields,
+static bool write_stderr(enum log_level level, const char *event, const struct log_field *fields,
                          size_t field_count)
 {
     char now[CLOCK_TEXT_SIZE];
@@ -118,11 +118,11 @@ static void write_stderr(enum log_level level, const char *event, const struct l
             good = buffer_print(&line, "%llu", (unsigned long long)fields[i].number);
         }
     }
-    (void)buffer_append(&line, "}\n", 2);
-    ssize_t written =
-        write(STDERR_FILENO, line.data, line.size); /* One call, so lines stay whole. */
-    (void)written;
+    good = buffer_append(&line, "}\n", 2) && good;
+    /* One call, so lines stay whole. */
+    good = write(STDERR_FILENO, line.data, line.size) == (ssize_t)line.size && good;
     buffer_release(&line);
+    return good;
 }
 
 static bool journal_field(struct buffer *text, const struct log_field *field)
@@ -140,7 +140,7 @@ static bool journal_field(struct buffer *text, const struct log_field *field)
     return good && buffer_print(text, "%llu", (unsigned long long)field->number);
 }
 
-static void write_journal(enum log_level level, const char *event, const struct log_field *fields,
+static bool write_journal(enum log_level level, const char *event, const struct log_field *fields,
                           size_t field_count)
 {
     struct buffer texts[FIELDS_MAX + 3] = {0};
@@ -155,12 +155,18 @@ static void write_journal(enum log_level level, const char *event, const struct 
     for (size_t i = 0; i < count; i++) {
         vectors[i] = (struct iovec){.iov_base = texts[i].data, .iov_len = texts[i].size};
     }
-    if (good) {
-        (void)sd_journal_sendv(vectors, (int)count);
-    }
+    good = good && sd_journal_sendv(vectors, (int)count) == 0;
     for (size_t i = 0; i < count; i++) {
         buffer_release(&texts[i]);
     }
+    return good;
+}
+
+bool log_deliver(enum log_level level, const char *event, const struct log_field *fields,
+                 size_t field_count)
+{
+    return to_journal ? write_journal(level, event, fields, field_count)
+                      : write_stderr(level, event, fields, field_count);
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
@@ -169,9 +175,5 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     if (level > level_max) {
         return;
     }
-    if (to_journal) {
-        write_journal(level, event, fields, field_count);
-    } else {
-        write_stderr(level, event, fields, field_count);
-    }
+    (void)log_deliver(level, event, fields, field_count);
 }

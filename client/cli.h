@@ -61,6 +61,8 @@ enum cli_option {
     CLI_DRY_RUN,
     CLI_RECOVERY_KEY_FILE,
     CLI_CONFIG,
+    CLI_ACTOR,
+    CLI_METHOD,
     CLI_OPTION_COUNT,
 };
 

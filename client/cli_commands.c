@@ -36,6 +36,8 @@ const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
     [CLI_RECOVERY_KEY_FILE] = {"recovery-key-file", "FILE",
                                "Read the recovery key from FILE, or from stdin if it is -"},
     [CLI_CONFIG] = {"config", "FILE", "Of musterd, to look at if it does not run"},
+    [CLI_ACTOR] = {"actor", "TEXT", "Only of those whose name has TEXT in it: anna, \"uid 0\""},
+    [CLI_METHOD] = {"method", "NAME", "Only lines of this command, as WHAT shows it: member_admit"},
     [CLI_DRY_RUN] = {"dry-run", NULL, "Only show what would happen (default without --yes)"},
 };
 
@@ -151,8 +153,10 @@ const struct cli_command cli_commands[] = {
     {"operator remove", "NAME", 1, 1, YES, NULL, "Refuse an operator from now on",
      cmd_operator_remove},
 
-    {"audit list", NULL, 0, 0, PAGE, NULL, "Who changed what, when, and with what outcome",
-     cmd_audit_list},
+    {"audit list", NULL, 0, 0,
+     PAGE | CLI_TAKES(CLI_SINCE) | CLI_TAKES(CLI_UNTIL) | CLI_TAKES(CLI_ACTOR) |
+         CLI_TAKES(CLI_METHOD),
+     NULL, "Who changed what, when, and with what outcome", cmd_audit_list},
     {"audit verify", NULL, 0, 0, 0, NULL, "Check the audit's chain of hashes", cmd_audit_verify},
 
     {"node status", NULL, 0, 0, WATCH, NULL,

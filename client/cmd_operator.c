@@ -128,6 +128,34 @@ int cmd_operator_remove(struct cli *cli)
 
 /* ---- audit ---- */
 
+#define AUDIT_LIMIT_DEFAULT 100
+
+/* The node looks at so many lines at a time; a page of few that fit may take several. */
+static int read_audit(struct cli *cli, struct rpc_audit_query *query, struct rpc_audit *out)
+{
+    struct rpc_audit_line *rows = arena_alloc(&cli->arena, query->limit, sizeof(*rows));
+    size_t count = 0;
+    if (rows == NULL) {
+        return cli_explain_status(cli, fail(STATUS_NO_MEMORY, "read the audit"));
+    }
+    do {
+        struct rpc_audit page = {0};
+        int exit_code = cli_call(cli, RPC_AUDIT_LIST, query, &page);
+        if (exit_code != 0) {
+            return exit_code;
+        }
+        size_t taken = page.lines.count < query->limit ? page.lines.count : (size_t)query->limit;
+        memcpy(&rows[count], page.lines.items, taken * sizeof(*rows));
+        count += taken;
+        query->limit -= taken;
+        query->after = page.next;
+        out->next = page.next;
+        out->freshness = page.freshness;
+    } while (query->limit > 0 && out->next != 0);
+    out->lines = (struct codec_list){.items = rows, .count = count};
+    return 0;
+}
+
 int cmd_audit_list(struct cli *cli)
 {
     static const struct column columns[] = {
@@ -136,18 +164,28 @@ int cmd_audit_list(struct cli *cli)
         {"WHAT", "command", COLUMN_TEXT},      {"TARGET", "target", COLUMN_TEXT},
         {"OUTCOME", "outcome", COLUMN_TEXT},   {"COMMENT", "comment", COLUMN_TEXT},
     };
-    struct rpc_page page = {0};
+    struct rpc_audit_query query = {.actor = cli_value(cli, CLI_ACTOR),
+                                    .method = cli_value(cli, CLI_METHOD)};
     struct rpc_audit audit = {0};
-    if (!cli_number(cli, CLI_AFTER, 0, &page.after) ||
-        !cli_number(cli, CLI_LIMIT, 0, &page.limit)) {
+    if (!cli_number(cli, CLI_AFTER, 0, &query.after) ||
+        !cli_number(cli, CLI_LIMIT, AUDIT_LIMIT_DEFAULT, &query.limit) ||
+        !cli_time_ms(cli, CLI_SINCE, &query.since_ms) ||
+        !cli_time_ms(cli, CLI_UNTIL, &query.until_ms)) {
         return CLI_EXIT_USAGE;
     }
-    int exit_code = cli_call(cli, RPC_AUDIT_LIST, &page, &audit);
+    if (query.limit == 0 || query.limit > RPC_LIST_MAX) {
+        return cli_usage(cli, "--limit is 1 to %d", RPC_LIST_MAX);
+    }
+    int exit_code = read_audit(cli, &query, &audit);
     if (exit_code != 0 || output_json(cli, &rpc_audit_codec, &audit, &exit_code)) {
         return exit_code;
     }
-    return output_list(cli, &rpc_audit_line_codec, &audit.lines, columns,
-                       sizeof(columns) / sizeof(columns[0]), "The audit has no such lines.");
+    exit_code = output_list(cli, &rpc_audit_line_codec, &audit.lines, columns,
+                            sizeof(columns) / sizeof(columns[0]), "The audit has no such lines.");
+    if (audit.next != 0) {
+        (void)fprintf(stderr, "there are more: --after %llu\n", (unsigned long long)audit.next);
+    }
+    return exit_code;
 }
 
 int cmd_audit_verify(struct cli *cli)
@@ -161,6 +199,11 @@ int cmd_audit_verify(struct cli *cli)
                      verified.good ? "the chain is whole" : "THE CHAIN IS BROKEN: ",
                      verified.good ? "" : output_safe(&cli->arena, verified.error),
                      verified.good ? "" : "; somebody changed the audit, or the disk did");
+        if (verified.trimmed > 0) {
+            (void)printf(
+                "%s lines before them were let go (audit_trim); the chain goes on from %s\n",
+                output_count(verified.trimmed, lines), output_safe(&cli->arena, verified.anchor));
+        }
     }
     return exit_code == 0 && !verified.good ? CLI_EXIT_ERROR : exit_code;
 }

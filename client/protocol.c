@@ -130,6 +130,9 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
         HERE(RPC_ROLE_ADMIN, "snapshot.begin", rpc_empty_codec, rpc_snapshot_begun_codec,
              "Begin to make a sealed snapshot of this node's whole state; snapshot.read "
              "gives it."),
+    [RPC_SNAPSHOT_NOTE] =
+        CHANGE(RPC_ROLE_ADMIN, "snapshot.note", rpc_name_codec, rpc_done_codec,
+               "Write down who takes a snapshot of the named node; snapshot.begin asks for it."),
     [RPC_SNAPSHOT_READ] =
         HERE(RPC_ROLE_ADMIN, "snapshot.read", rpc_snapshot_read_codec, rpc_snapshot_part_codec,
              "A part of the snapshot that was begun, as soon as it is ready."),
@@ -230,10 +233,10 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_OPERATOR_REMOVE] =
         CHANGE(RPC_ROLE_ADMIN, "operator.remove", rpc_name_codec, rpc_done_codec,
                "Refuse the operator's certificate from now on."),
-    [RPC_AUDIT_LIST] = READ("audit.list", rpc_page_codec, rpc_audit_codec,
+    [RPC_AUDIT_LIST] = READ("audit.list", rpc_audit_query_codec, rpc_audit_codec,
                             "Who changed what, from where, when, and with what outcome."),
     [RPC_AUDIT_VERIFY] = READ("audit.verify", rpc_empty_codec, rpc_audit_verified_codec,
-                              "Check the chain of hashes over the whole audit."),
+                              "Check the chain of hashes over the whole audit, from its anchor on."),
 
     [RPC_NODE_VERSION] = HERE(RPC_ROLE_VIEWER, "node.version", rpc_empty_codec, rpc_version_codec,
                               "What this node runs, and since when."),

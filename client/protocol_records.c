@@ -83,6 +83,17 @@ const struct codec rpc_operators_codec = CODEC(struct rpc_operators, "operators"
 
 /* ---- audit ---- */
 
+static const struct codec_field audit_query_fields[] = {
+    CODEC_OPTIONAL(struct rpc_audit_query, 1, after, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_audit_query, 2, limit, CODEC_U64, RPC_LIST_MAX),
+    CODEC_OPTIONAL(struct rpc_audit_query, 3, since_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_audit_query, 4, until_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_audit_query, 5, actor, CODEC_TEXT, RPC_ACTOR_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_audit_query, 6, method, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+};
+const struct codec rpc_audit_query_codec =
+    CODEC(struct rpc_audit_query, "audit_query", audit_query_fields);
+
 static const struct codec_field audit_line_fields[] = {
     CODEC_FIELD(struct rpc_audit_line, 1, sequence, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_audit_line, 2, at_ms, CODEC_U64, UINT64_MAX),
@@ -101,6 +112,7 @@ static const struct codec_field audit_fields[] = {
     CODEC_NESTED_OPTIONAL(struct rpc_audit, 1, lines, CODEC_LIST, RPC_LIST_MAX,
                           &rpc_audit_line_codec),
     CODEC_NESTED_OPTIONAL(struct rpc_audit, 2, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
+    CODEC_OPTIONAL(struct rpc_audit, 3, next, CODEC_U64, UINT64_MAX),
 };
 const struct codec rpc_audit_codec = CODEC(struct rpc_audit, "audit", audit_fields);
 
@@ -110,6 +122,8 @@ static const struct codec_field audit_verified_fields[] = {
     CODEC_FIELD(struct rpc_audit_verified, 3, error, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
     CODEC_NESTED_OPTIONAL(struct rpc_audit_verified, 4, freshness, CODEC_MESSAGE, 0,
                           &rpc_freshness_codec),
+    CODEC_OPTIONAL(struct rpc_audit_verified, 5, trimmed, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_audit_verified, 6, anchor, CODEC_TEXT, RPC_FINGERPRINT_SIZE_MAX),
 };
 const struct codec rpc_audit_verified_codec =
     CODEC(struct rpc_audit_verified, "audit_verified", audit_verified_fields);

@@ -70,6 +70,10 @@ const struct config_row config_rows[] = {
            "Undelivered records at which producers are told to wait. The same on all nodes."),
     NUMBER(records_max, "5000000", 1000, 1000000000, "records",
            "Records kept for search; beyond it the oldest delivered ones go."),
+    NUMBER(audit_max, "1000000", 100, 100000000, "lines",
+           "Lines of the audit kept; beyond it the leader lets the oldest tenth go."),
+    NUMBER(audit_journal, "0", 0, 1, "",
+           "1: this node writes each line of the audit to the journal too (or to standard error)."),
     NUMBER(store_size_max_mib, "16384", 64, 1048576, "MiB", "Largest size of the store's file."),
     NUMBER(disk_reserve_mib, "64", 1, 1048576, "MiB",
            "Free space of the data folder's disk that is kept back for what was accepted already: "
@@ -175,8 +179,7 @@ static const char *complaint(const struct config_row *row, const char *value)
         return value[0] == '\0' || strncmp(value, "https://", 8) == 0
                    ? NULL
                    : "is a URL that begins with https://";
-    case CONFIG_PROXY:
-        return value[0] == '\0' || is_proxy(value) ? NULL : "is http://host:port";
+    case CONFIG_PROXY: return value[0] == '\0' || is_proxy(value) ? NULL : "is http://host:port";
     case CONFIG_TEXT:
     case CONFIG_NUMBER: return NULL;
     }

@@ -40,6 +40,8 @@ struct config {
     uint64_t flush_delay_ms;
     uint64_t outbox_max;
     uint64_t records_max;
+    uint64_t audit_max;
+    uint64_t audit_journal;
     uint64_t store_size_max_mib;
     uint64_t disk_reserve_mib;
     uint64_t disk_alarm_percent;

@@ -107,6 +107,7 @@ static void on_tick(uv_timer_t *timer)
         }
         membership_step(daemon->membership);
         retention_step(&daemon->retention, daemon);
+        audit_journal_step(&daemon->audit_journal, daemon);
         level_step(&daemon->level, daemon);
         key_step(&daemon->key, daemon);
         doubt_on_tick(daemon->doubt);
@@ -196,6 +197,7 @@ static void close_parts(struct daemon *daemon)
     daemon->rebuild = NULL;
     daemon->comparer = NULL;
     checkup_stop(daemon->checkup);
+    audit_journal_end(&daemon->audit_journal, daemon);
     neighbours_destroy(daemon->neighbours);
     daemon->neighbours = NULL;
     daemon->workers_open++; /* Until all have been asked to close. */

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "address_book.h"
+#include "audit_journal.h"
 #include "client/protocol.h"
 #include "cloud.h"
 #include "config.h"
@@ -83,6 +84,7 @@ struct daemon {
     struct checkup *checkup; /* Under way, or NULL. */
     struct disk_watch disk;
     struct retention retention;
+    struct audit_journal audit_journal;
     struct level_worker level;
     struct key_worker key;
     struct scrubber scrubber;

@@ -31,7 +31,7 @@ static void run(uv_work_t *work)
         job->read.status = store_digest_flushed(job->store, &job->read.digest);
         break;
     case DEEP_READ_AUDIT:
-        job->read.status = store_audit_verify_flushed(job->store, &job->read.line_count);
+        job->read.status = store_audit_verify_flushed(job->store, &job->read.audit);
         break;
     }
 }

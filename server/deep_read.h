@@ -14,7 +14,7 @@ struct call;
 struct deep_read {
     struct status status;
     struct store_digest digest; /* Of a digest. */
-    uint64_t line_count;        /* Of the audit. */
+    struct audit_extent audit;  /* Of the audit. */
 };
 
 typedef void (*deep_read_done)(struct call *call, const struct deep_read *read);

@@ -46,6 +46,7 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_RECOVER] = handle_cluster_recover,
     [RPC_CLUSTER_RECOVERY_KEY] = handle_recovery_key,
     [RPC_SNAPSHOT_BEGIN] = handle_snapshot_begin,
+    [RPC_SNAPSHOT_NOTE] = handle_snapshot_note,
     [RPC_SNAPSHOT_READ] = handle_snapshot_read,
     [RPC_SNAPSHOT_UPLOAD] = handle_snapshot_upload,
     [RPC_CLUSTER_KEY] = handle_cluster_key,

@@ -169,14 +169,22 @@ void handle_operator_remove(struct call *call)
 
 void handle_audit_list(struct call *call)
 {
-    struct rpc_page params;
+    struct rpc_audit_query params;
     struct codec_list lines = {0};
+    uint64_t next = 0;
     if (!call_params(call, &params)) {
         return;
     }
+    const struct audit_filter filter = {
+        .after_sequence = params.after,
+        .since_ms = params.since_ms,
+        .until_ms = params.until_ms,
+        .actor = params.actor,
+        .command = params.method,
+    };
     struct status status =
-        store_audit(call->daemon->store, &call->arena, params.after,
-                    params.limit == 0 ? PAGE_LIMIT_DEFAULT : params.limit, &lines);
+        store_audit_find(call->daemon->store, &call->arena, &filter,
+                         params.limit == 0 ? PAGE_LIMIT_DEFAULT : params.limit, &lines, &next);
     struct rpc_audit_line *rows =
         failed(status) ? NULL : arena_alloc(&call->arena, lines.count, sizeof *rows);
     if (failed(status) || rows == NULL) {
@@ -199,6 +207,7 @@ void handle_audit_list(struct call *call)
     }
     const struct rpc_audit view = {
         .lines = {.items = rows, .count = lines.count},
+        .next = next,
         .freshness = daemon_freshness(call->daemon, call->options.stale),
     };
     call_reply(call, &view);
@@ -211,9 +220,14 @@ static void on_verified(struct call *call, const struct deep_read *read)
         return;
     }
     const struct rpc_audit_verified verified = {
-        .lines = read->line_count,
+        .lines = read->audit.line_count,
         .good = !failed(read->status),
         .error = slice_of(read->status.message),
+        .trimmed = read->audit.trimmed,
+        .anchor = read->audit.trimmed == 0
+                      ? (struct slice){0}
+                      : hex_text(call, (struct slice){.data = read->audit.anchor,
+                                                      .size = STORE_HASH_SIZE}),
         .freshness = daemon_freshness(call->daemon, call->options.stale),
     };
     call_reply(call, &verified);

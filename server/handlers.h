@@ -31,6 +31,7 @@ void handle_recovery_key(struct call *call);
 void handle_cluster_key(struct call *call);
 void handle_rotate_key(struct call *call);
 void handle_snapshot_begin(struct call *call);
+void handle_snapshot_note(struct call *call);
 void handle_snapshot_read(struct call *call);
 void handle_snapshot_upload(struct call *call);
 void handle_snapshot_restore(struct call *call);

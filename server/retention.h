@@ -1,6 +1,6 @@
 /*
  * Retention: on the leader, lets the oldest delivered records go when more are kept than the
- * configuration allows.
+ * configuration allows, and the oldest lines of the audit.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,6 +16,7 @@ struct daemon;
 struct retention {
     bool proposing;
     uint64_t next_at_ms; /* Monotonic. */
+    bool trimming_audit; /* A tenth of it is to go, and has not gone yet. */
 };
 
 void retention_step(struct retention *retention, struct daemon *daemon);

@@ -75,6 +75,8 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
     case COMMAND_KEY_GIVE: return apply_key_give(apply, &command->body.key_give);
     case COMMAND_KEY_HOLD: return apply_key_hold(apply, &command->body.key_hold);
     case COMMAND_KEY_RESEAL: return apply_key_reseal(apply, &command->body.key_reseal);
+    case COMMAND_AUDIT_TRIM: return apply_audit_trim(apply, &command->body.audit_trim);
+    case COMMAND_SNAPSHOT_TAKE: return REFUSAL_NONE; /* Its line is all. */
     }
     return REFUSAL_FIELD; /* Not reached: command_decode() lets no other type through. */
 }

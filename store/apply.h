@@ -47,6 +47,9 @@ enum refusal apply_member_quarantine(struct apply *apply,
 enum refusal apply_checkpoint(struct apply *apply, const struct checkpoint *checkpoint);
 /* In apply_recovery.c. */
 enum refusal apply_cluster_recover(struct apply *apply, const struct cluster_recover *recover);
+/* In apply_audit.c. */
+enum refusal apply_audit_trim(struct apply *apply, const struct audit_trim *trim);
+
 enum refusal apply_recovery_key_take(struct apply *apply, const struct recovery_key_take *take);
 
 /* In apply_key.c. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "command_fields.h"
 #include "rows.h"
 
@@ -69,7 +70,9 @@ bool audit_covers(enum command_type type)
     case COMMAND_KEY_GIVE:
     case COMMAND_KEY_HOLD:
     case COMMAND_KEY_RESEAL:
-    case COMMAND_RECOVERY_KEY_TAKE: return true;
+    case COMMAND_RECOVERY_KEY_TAKE:
+    case COMMAND_AUDIT_TRIM:
+    case COMMAND_SNAPSHOT_TAKE: return true;
     case COMMAND_REGISTRATION_NOTE:
     case COMMAND_RECORDS_PUT:
     case COMMAND_RECORDS_TRIM:
@@ -167,6 +170,7 @@ static struct slice named_target(const struct command *command)
         return slice_of(command->body.export_pause.paused ? "pause" : "resume");
     case COMMAND_OPERATOR_PUT: return command->body.operator_put.name;
     case COMMAND_OPERATOR_REMOVE: return command->body.operator_remove.name;
+    case COMMAND_SNAPSHOT_TAKE: return command->body.snapshot_take.node;
 #ifdef MUSTER_NEXT
     case COMMAND_NEXT_PROBE: return command->body.next_probe.text;
 #endif
@@ -194,9 +198,42 @@ static struct slice named_target(const struct command *command)
     case COMMAND_KEY_GIVE:
     case COMMAND_KEY_HOLD:
     case COMMAND_KEY_RESEAL:
+    case COMMAND_AUDIT_TRIM:
     case COMMAND_RECOVERY_KEY_TAKE: break;
     }
     return (struct slice){0};
+}
+
+uint64_t audit_trim_last(const struct head *head, uint64_t sequence)
+{
+    uint64_t last = head->audit_trimmed + STORE_AUDIT_TRIM_MAX;
+    last = sequence < last ? sequence : last;
+    last = last < head->audit_sequence ? last : head->audit_sequence - 1;
+    return last > head->audit_trimmed ? last : head->audit_trimmed;
+}
+
+bool audit_hash_of(struct txn *txn, uint64_t sequence, uint8_t out[STORE_HASH_SIZE])
+{
+    uint64_t key;
+    struct slice stored;
+    if (!txn_get(txn, TABLE_AUDIT, u64_key(sequence, &key), &stored) ||
+        stored.size < STORE_HASH_SIZE) {
+        return false;
+    }
+    memcpy(out, stored.data, STORE_HASH_SIZE);
+    return true;
+}
+
+static void print_trim(struct txn *txn, const struct audit_trim *trim, char out[AUDIT_TARGET_SIZE])
+{
+    uint8_t hash[STORE_HASH_SIZE];
+    char hex[2 * STORE_HASH_SIZE + 1] = "nothing";
+    uint64_t last = audit_trim_last(txn->head, trim->sequence);
+    if (last > txn->head->audit_trimmed && audit_hash_of(txn, last, hash)) {
+        hex_encode((struct slice){.data = hash, .size = sizeof hash}, hex);
+    }
+    (void)snprintf(out, AUDIT_TARGET_SIZE, "up to line %llu, whose hash is %s",
+                   (unsigned long long)last, hex);
 }
 
 static const char *quarantine_note(uint64_t step)
@@ -243,6 +280,7 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
     case COMMAND_DEAD_LETTER_DISCARD:
         print_number(out, "record", command->body.dead_letter_discard.sequence);
         return;
+    case COMMAND_AUDIT_TRIM: print_trim(txn, &command->body.audit_trim, out); return;
     case COMMAND_CLUSTER_RECOVER: print_recovery(&command->body.cluster_recover, out); return;
     case COMMAND_RECOVERY_KEY_TAKE:
         print_number(out, "key epoch", command->body.recovery_key_take.key_epoch);
@@ -322,9 +360,10 @@ void audit_decode(struct txn *txn, struct slice stored, struct audit_view *out)
 
 struct status audit_verify(struct txn *txn)
 {
-    uint8_t before[STORE_HASH_SIZE] = {0};
+    uint8_t before[STORE_HASH_SIZE];
     uint8_t hash[STORE_HASH_SIZE];
-    uint64_t expected = 1;
+    uint64_t expected = txn->head->audit_trimmed + 1;
+    memcpy(before, txn->head->audit_anchor, sizeof before);
     struct scan scan;
     scan_open(&scan, txn, TABLE_AUDIT);
     for (bool more = scan_first(&scan); more; more = scan_next(&scan), expected++) {

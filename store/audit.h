@@ -4,7 +4,8 @@
  * command's own transaction.
  *
  * A row is [SHA-256, 32 bytes][line, CODEC_TAGS]; the hash is over the line before's hash and this
- * line's bytes, from 32 zero bytes. The head holds the last hash, so that a cut tail shows too.
+ * line's bytes, from 32 zero bytes. The head holds the last hash, so that a cut tail shows too; and, once
+ * the oldest lines were let go, the hash of the last of them, from which the chain goes on (its anchor).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -28,7 +29,14 @@ void audit_write(struct txn *txn, uint64_t index, const struct command *command,
 /* Decode a row; the hash is copied, not checked. */
 void audit_decode(struct txn *txn, struct slice stored, struct audit_view *out);
 
-/* Walk the chain and compare its end with the head. STATUS_CORRUPT names the first bad line. */
+/* The last line that an audit_trim up to `sequence` lets go; what was trimmed already if none. */
+uint64_t audit_trim_last(const struct head *head, uint64_t sequence);
+
+/* The hash that stands with a line; false if there is no such line. */
+bool audit_hash_of(struct txn *txn, uint64_t sequence, uint8_t out[STORE_HASH_SIZE]);
+
+/* Walk the chain, from the anchor that trimming left, and compare its end with the head. STATUS_CORRUPT
+ * names the first bad line. */
 MUST_USE struct status audit_verify(struct txn *txn);
 
 #endif

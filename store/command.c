@@ -55,6 +55,8 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_KEY_GIVE] = &key_give_codec,
     [COMMAND_KEY_HOLD] = &key_hold_codec,
     [COMMAND_KEY_RESEAL] = &key_reseal_codec,
+    [COMMAND_AUDIT_TRIM] = &audit_trim_codec,
+    [COMMAND_SNAPSHOT_TAKE] = &snapshot_take_codec,
 #ifdef MUSTER_NEXT
     [COMMAND_NEXT_PROBE] = &next_probe_codec,
 #endif

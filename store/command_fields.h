@@ -38,6 +38,8 @@ extern const struct codec key_rotate_codec;
 extern const struct codec key_give_codec;
 extern const struct codec key_hold_codec;
 extern const struct codec key_reseal_codec;
+extern const struct codec audit_trim_codec;
+extern const struct codec snapshot_take_codec;
 extern const struct codec operator_put_codec;
 extern const struct codec operator_remove_codec;
 

@@ -191,6 +191,17 @@ static const struct codec_field key_reseal_fields[] = {
 };
 const struct codec key_reseal_codec = CODEC(struct key_reseal, "key_reseal", key_reseal_fields);
 
+static const struct codec_field audit_trim_fields[] = {
+    CODEC_FIELD(struct audit_trim, 1, sequence, CODEC_U64, UINT64_MAX),
+};
+const struct codec audit_trim_codec = CODEC(struct audit_trim, "audit_trim", audit_trim_fields);
+
+static const struct codec_field snapshot_take_fields[] = {
+    CODEC_FIELD(struct snapshot_take, 1, node, CODEC_TEXT, STORE_NAME_SIZE_MAX),
+};
+const struct codec snapshot_take_codec =
+    CODEC(struct snapshot_take, "snapshot_take", snapshot_take_fields);
+
 static const struct codec_field operator_put_fields[] = {
     CODEC_FIELD(struct operator_put, 1, name, CODEC_TEXT, STORE_NAME_SIZE_MAX),
     CODEC_FIELD(struct operator_put, 2, role, CODEC_U64, STORE_ENUM_MAX),

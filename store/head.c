@@ -20,6 +20,8 @@ struct head_row {
     struct slice audit_hash;
     uint64_t mix[2];
     struct slice kept; /* Those at multiples, then the checkpoints. */
+    uint64_t audit_trimmed;
+    struct slice audit_anchor; /* Empty while nothing was trimmed. */
 };
 
 static const struct codec_field export_counters_fields[] = {
@@ -45,6 +47,8 @@ static const struct codec_field head_fields[] = {
     CODEC_FIELD(struct head_row, 5, mix[0], CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct head_row, 6, mix[1], CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct head_row, 7, kept, CODEC_BYTES, KEPT_SIZE),
+    CODEC_OPTIONAL(struct head_row, 8, audit_trimmed, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct head_row, 9, audit_anchor, CODEC_BYTES, STORE_HASH_SIZE),
 };
 static const struct codec head_codec = CODEC(struct head_row, "head", head_fields);
 
@@ -69,6 +73,9 @@ struct status head_encode(const struct head *head, struct buffer *out)
         .audit_hash = {.data = head->audit_hash, .size = sizeof head->audit_hash},
         .mix = {head->mix.lanes[0], head->mix.lanes[1]},
         .kept = {.data = kept, .size = sizeof kept},
+        .audit_trimmed = head->audit_trimmed,
+        .audit_anchor = {.data = head->audit_anchor,
+                         .size = head->audit_trimmed == 0 ? 0 : sizeof head->audit_anchor},
     };
     return codec_encode(&head_codec, CODEC_TAGS, &row, out);
 }
@@ -82,16 +89,22 @@ struct status head_decode(struct slice stored, struct head *out)
     if (status.code == STATUS_NO_MEMORY) {
         return status;
     }
-    if (failed(status) || row.audit_hash.size != STORE_HASH_SIZE || row.kept.size != KEPT_SIZE) {
+    size_t anchor_size = row.audit_trimmed == 0 ? 0 : STORE_HASH_SIZE;
+    if (failed(status) || row.audit_hash.size != STORE_HASH_SIZE || row.kept.size != KEPT_SIZE ||
+        row.audit_anchor.size != anchor_size) {
         return fail(STATUS_CORRUPT, "the stored head does not verify: %s", status.message);
     }
     *out = (struct head){
         .applied_index = row.applied_index,
         .export = row.export,
         .audit_sequence = row.audit_sequence,
+        .audit_trimmed = row.audit_trimmed,
         .mix = {.lanes = {row.mix[0], row.mix[1]}},
     };
     memcpy(out->audit_hash, row.audit_hash.data, STORE_HASH_SIZE);
+    if (anchor_size > 0) {
+        memcpy(out->audit_anchor, row.audit_anchor.data, anchor_size);
+    }
     uint64_t kept[KEPT_COUNT][KEPT_WORDS];
     memcpy(kept, row.kept.data, sizeof kept);
     for (size_t i = 0; i < KEPT_COUNT; i++) {

@@ -42,7 +42,9 @@ struct head {
     struct export_counters export;
     uint64_t audit_sequence; /* Of the last line. */
     uint8_t audit_hash[STORE_HASH_SIZE];
-    struct mix mix;                                        /* The rolling digest. */
+    uint64_t audit_trimmed;                /* At or below it, lines were let go; 0: none. */
+    uint8_t audit_anchor[STORE_HASH_SIZE]; /* The hash of that line: the chain goes on from it. */
+    struct mix mix;                        /* The rolling digest. */
     struct kept_digest kept[HEAD_DIGESTS_KEPT];            /* At multiples of STORE_DIGEST_EVERY. */
     struct kept_digest checkpoints[HEAD_CHECKPOINTS_KEPT]; /* The newest stands first. */
 };

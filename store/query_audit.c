@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "audit.h"
@@ -11,47 +12,103 @@
 #include "store/store.h"
 #include "store_state.h"
 
-struct status store_audit(struct store *store, struct arena *arena, uint64_t after_sequence,
-                          size_t count_max, struct codec_list *out)
+static bool contains(struct slice text, struct slice part)
 {
-    uint64_t last = store->head.audit_sequence;
-    uint64_t left = after_sequence < last ? last - after_sequence : 0;
+    return part.size == 0 || memmem(text.data, text.size, part.data, part.size) != NULL;
+}
+
+static bool passes(const struct audit_filter *filter, const struct audit_view *line)
+{
+    return line->at_ms >= filter->since_ms &&
+           (filter->until_ms == 0 || line->at_ms < filter->until_ms) &&
+           contains(line->actor, filter->actor) &&
+           (filter->command.size == 0 || slice_equal(line->command, filter->command));
+}
+
+/* True when the table has lines beyond `*last`, which was looked at. */
+static bool read_page(struct txn *txn, const struct audit_filter *filter, size_t page,
+                      struct codec_list *out, uint64_t *last)
+{
+    uint64_t key;
+    size_t looked = 0;
+    struct scan scan;
+    scan_open(&scan, txn, TABLE_AUDIT);
+    bool more = scan_seek(&scan, u64_key(filter->after_sequence + 1, &key));
+    while (more && out->count < page && looked < STORE_AUDIT_LOOK_MAX && !failed(txn->status)) {
+        struct audit_view line = {0};
+        audit_decode(txn, scan.value, &line);
+        *last = line.sequence;
+        if (passes(filter, &line)) {
+            ((struct audit_view *)out->items)[out->count++] = line;
+        }
+        looked++;
+        more = scan_next(&scan);
+    }
+    scan_close(&scan);
+    return more;
+}
+
+struct status store_audit_find(struct store *store, struct arena *arena,
+                               const struct audit_filter *filter, size_t count_max,
+                               struct codec_list *out, uint64_t *next)
+{
+    uint64_t newest = store->head.audit_sequence;
+    uint64_t left = filter->after_sequence < newest ? newest - filter->after_sequence : 0;
     size_t page = page_count(count_max);
+    uint64_t last = 0;
     struct txn txn;
     reader_begin(&txn, store, arena);
+    *next = 0;
     if (left < page) {
         page = (size_t)left;
     }
-    if (page_begin(&txn, page, sizeof(struct audit_view), out) && page > 0) {
-        uint64_t key;
-        struct scan scan;
-        scan_open(&scan, &txn, TABLE_AUDIT);
-        bool more = scan_seek(&scan, u64_key(after_sequence + 1, &key));
-        while (more && out->count < page) {
-            audit_decode(&txn, scan.value, (struct audit_view *)out->items + out->count++);
-            more = scan_next(&scan);
-        }
-        scan_close(&scan);
+    if (page_begin(&txn, page, sizeof(struct audit_view), out) && page > 0 &&
+        read_page(&txn, filter, page, out, &last)) {
+        *next = last;
     }
     return reader_end(&txn, store, true, "audit");
+}
+
+struct status store_audit(struct store *store, struct arena *arena, uint64_t after_sequence,
+                          size_t count_max, struct codec_list *out)
+{
+    const struct audit_filter all = {.after_sequence = after_sequence};
+    uint64_t next;
+    return store_audit_find(store, arena, &all, count_max, out, &next);
+}
+
+static void extent_of(const struct head *head, struct audit_extent *out)
+{
+    *out = (struct audit_extent){
+        .line_count = head->audit_sequence - head->audit_trimmed,
+        .trimmed = head->audit_trimmed,
+    };
+    memcpy(out->anchor, head->audit_anchor, sizeof out->anchor);
+}
+
+void store_audit_extent(const struct store *store, struct audit_extent *out)
+{
+    extent_of(&store->head, out);
 }
 
 struct status store_audit_verify(struct store *store, uint64_t *line_count)
 {
+    struct audit_extent extent;
     struct txn txn;
     reader_begin(&txn, store, NULL);
     txn_fail(&txn, audit_verify(&txn));
-    *line_count = store->head.audit_sequence;
+    extent_of(&store->head, &extent);
+    *line_count = extent.line_count;
     return reader_end(&txn, store, true, "audit");
 }
 
-struct status store_audit_verify_flushed(struct store *store, uint64_t *line_count)
+struct status store_audit_verify_flushed(struct store *store, struct audit_extent *out)
 {
     struct txn txn;
     struct head head;
     flushed_begin(&txn, store, NULL, &head);
     txn_fail(&txn, audit_verify(&txn));
-    *line_count = head.audit_sequence;
+    extent_of(&head, out);
     return flushed_end(&txn, store);
 }
 

@@ -67,25 +67,49 @@ static struct status open_env(struct store *store)
     return status_of_lmdb(rv, "open the data file");
 }
 
-/* LMDB maps the file and trusts its size: a file that was cut short would kill the process at the
- * first page beyond its end. */
-static struct status check_file_size(struct store *store)
+/* How large the data file is, and how large its last commit says it is. */
+static struct status size_file(struct store *store, uint64_t *size, uint64_t *due, int *fd)
 {
     MDB_envinfo info;
     MDB_stat stat_of_env;
     struct stat file;
-    int fd = -1;
     (void)mdb_env_info(store->env, &info);
     (void)mdb_env_stat(store->env, &stat_of_env);
-    if (mdb_env_get_fd(store->env, &fd) != MDB_SUCCESS || fstat(fd, &file) != 0) {
+    if (mdb_env_get_fd(store->env, fd) != MDB_SUCCESS || fstat(*fd, &file) != 0) {
         return fail_errno(errno, "look at the data file");
     }
-    uint64_t due = ((uint64_t)info.me_last_pgno + 1) * stat_of_env.ms_psize;
-    if ((uint64_t)file.st_size < due) {
-        return fail(STATUS_CORRUPT, "the data file has %llu bytes where %llu are due",
-                    (unsigned long long)file.st_size, (unsigned long long)due);
-    }
+    *size = (uint64_t)file.st_size;
+    *due = ((uint64_t)info.me_last_pgno + 1) * stat_of_env.ms_psize;
     return OK;
+}
+
+/* LMDB maps the file and trusts its size: a file that was cut short would kill the process at the
+ * first page beyond its end. */
+static struct status check_file_size(struct store *store)
+{
+    uint64_t size = 0;
+    uint64_t due = 0;
+    int fd = -1;
+    struct status status = size_file(store, &size, &due, &fd);
+    if (!failed(status) && size < due) {
+        status = fail(STATUS_CORRUPT, "the data file has %llu bytes where %llu are due",
+                      (unsigned long long)size, (unsigned long long)due);
+    }
+    return status;
+}
+
+/* A page that one transaction took at the end of the file and gave back is free, and was never written:
+ * then the file is shorter than its last commit says, as if it had been cut. */
+static struct status fill_file(struct store *store)
+{
+    uint64_t size = 0;
+    uint64_t due = 0;
+    int fd = -1;
+    struct status status = size_file(store, &size, &due, &fd);
+    if (!failed(status) && size < due && (ftruncate(fd, (off_t)due) != 0 || fdatasync(fd) != 0)) {
+        status = fail_errno(errno, "extend the data file");
+    }
+    return status;
 }
 
 /* Made, and left before the first commit. */
@@ -355,6 +379,9 @@ struct status store_flush(struct store *store)
     writer_begin(store);
     put_head(store);
     struct status status = txn_commit(&store->writer);
+    if (!failed(status)) {
+        status = fill_file(store);
+    }
     if (failed(status)) {
         return break_store(store, wrap(status, "flush the store"));
     }

@@ -41,7 +41,7 @@ snapshot restore|--socket --address --ca --certificate --key --timeout --stale -
 operator add|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --days --directory
 operator list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 operator remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
-audit list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --after --limit
+audit list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --since --until --after --limit --actor --method
 audit verify|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 node status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
 node retry|--socket --address --ca --certificate --key --timeout --stale --output --comment --help

@@ -60,6 +60,10 @@ void log_open(const char *program);
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                size_t field_count);
 
+/* What is to be kept and not only to be read: written whatever the level is; false if it could not be. */
+bool log_deliver(enum log_level level, const char *event, const struct log_field *fields,
+                 size_t field_count);
+
 #define LOG_EVENT_FIELDS(...)                                                                      \
     (const struct log_field[]){__VA_ARGS__},                                                       \
         sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)

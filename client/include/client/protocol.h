@@ -584,6 +584,17 @@ struct rpc_operators {
 };
 extern const struct codec rpc_operators_codec;
 
+/* Which lines of the audit; what is 0 or empty leaves all. */
+struct rpc_audit_query {
+    uint64_t after; /* The last row's sequence, or `next` of the page before. */
+    uint64_t limit; /* 0: 100; at most RPC_LIST_MAX. */
+    uint64_t since_ms;
+    uint64_t until_ms;   /* Before it. */
+    struct slice actor;  /* A part of it: "anna", "uid 0". */
+    struct slice method; /* The command's whole name: "member_admit". */
+};
+extern const struct codec rpc_audit_query_codec;
+
 struct rpc_audit_line {
     uint64_t sequence;
     uint64_t at_ms;
@@ -599,6 +610,7 @@ extern const struct codec rpc_audit_line_codec;
 
 struct rpc_audit {
     struct codec_list lines; /* rpc_audit_line */
+    uint64_t next;           /* Go on after this sequence; 0: there is no more. */
     struct rpc_freshness freshness;
 };
 extern const struct codec rpc_audit_codec;
@@ -608,6 +620,8 @@ struct rpc_audit_verified {
     bool good;
     struct slice error;
     struct rpc_freshness freshness;
+    uint64_t trimmed;    /* Lines before the first one that were let go, by audit_trim. */
+    struct slice anchor; /* Hex: the hash of the last of them, from which the chain goes on. */
 };
 extern const struct codec rpc_audit_verified_codec;
 
@@ -750,6 +764,7 @@ enum rpc_method {
     RPC_CLUSTER_KEY,
     RPC_CLUSTER_ROTATE_KEY,
     RPC_SNAPSHOT_BEGIN,
+    RPC_SNAPSHOT_NOTE,
     RPC_SNAPSHOT_READ,
     RPC_SNAPSHOT_UPLOAD,
     RPC_SNAPSHOT_RESTORE,

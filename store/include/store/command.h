@@ -46,6 +46,7 @@
 #define STORE_RECORD_KEYS_MAX 256   /* Search keys of one record. */
 #define STORE_RECORDS_MAX 1000      /* Records in one command. */
 #define STORE_REJECTS_MAX 2000      /* Refused entities in one export_advance. */
+#define STORE_AUDIT_TRIM_MAX 2000   /* Lines that one audit_trim lets go. */
 #define STORE_TRIM_MAX 10000        /* Sequences that one records_trim passes. */
 #define STORE_MEMBERS_MAX 50
 #define STORE_CREDENTIALS_MAX 16
@@ -111,16 +112,18 @@ enum command_type {
     COMMAND_KEY_GIVE = 38,
     COMMAND_KEY_HOLD = 39,
     COMMAND_KEY_RESEAL = 40,
+    COMMAND_AUDIT_TRIM = 41,
+    COMMAND_SNAPSHOT_TAKE = 42,
 #ifdef MUSTER_NEXT
-    COMMAND_NEXT_PROBE = 41,
+    COMMAND_NEXT_PROBE = 43,
 #endif
 };
 
 /* One above the highest type. */
 #ifdef MUSTER_NEXT
-#define COMMAND_TYPE_COUNT 42
+#define COMMAND_TYPE_COUNT 44
 #else
-#define COMMAND_TYPE_COUNT 41
+#define COMMAND_TYPE_COUNT 43
 #endif
 
 /* ---- The cluster and its members ---- */
@@ -329,6 +332,20 @@ struct key_reseal {
 };
 
 #define STORE_SEALED_MAX (STORE_CREDENTIALS_MAX + 3) /* Sealed secrets of a state. */
+
+/* Somebody is given a sealed snapshot of a node's state: written down, changes nothing else. */
+struct snapshot_take {
+    struct slice node; /* Its name. */
+};
+
+/*
+ * Let the oldest lines of the audit go, those up to `sequence` but never the newest, and at most
+ * STORE_AUDIT_TRIM_MAX. The hash of the last one stays as the anchor that the chain goes on from, and
+ * stands in the line that this command itself gets. The outcome's value is how many went.
+ */
+struct audit_trim {
+    uint64_t sequence;
+};
 
 /* ---- Registration ---- */
 
@@ -564,6 +581,8 @@ struct command {
         struct key_give key_give;
         struct key_hold key_hold;
         struct key_reseal key_reseal;
+        struct audit_trim audit_trim;
+        struct snapshot_take snapshot_take;
 #ifdef MUSTER_NEXT
         struct next_probe next_probe;
 #endif

@@ -384,11 +384,38 @@ MUST_USE struct status store_audit(struct store *store, struct arena *arena,
                                    uint64_t after_sequence, size_t count_max,
                                    struct codec_list *out);
 
+#define STORE_AUDIT_LOOK_MAX 10000 /* Lines that one query looks at: a few ms. */
+
+/* Which lines; zero is all of them. */
+struct audit_filter {
+    uint64_t after_sequence;
+    uint64_t since_ms;    /* Not before. */
+    uint64_t until_ms;    /* Before; 0: no end. */
+    struct slice actor;   /* A part of it. */
+    struct slice command; /* All of its name. */
+};
+
+/* Lines by rising sequence, at most `count_max`. `*next`: where to go on (as after_sequence) when the page
+ * is full or enough was looked at; 0 when there are no more. */
+MUST_USE struct status store_audit_find(struct store *store, struct arena *arena,
+                                        const struct audit_filter *filter, size_t count_max,
+                                        struct codec_list *out, uint64_t *next);
+
+/* What there is of the audit. */
+struct audit_extent {
+    uint64_t line_count;
+    uint64_t trimmed; /* Lines before them that were let go. */
+    uint8_t
+        anchor[STORE_HASH_SIZE]; /* The hash of the last of those, which the chain goes on from. */
+};
+
+void store_audit_extent(const struct store *store, struct audit_extent *out);
+
 /* Walk the chain. STATUS_CORRUPT names the first line that is changed, missing or out of order. */
 MUST_USE struct status store_audit_verify(struct store *store, uint64_t *line_count);
 
 /* The same of what was flushed last. Any thread, while others apply. */
-MUST_USE struct status store_audit_verify_flushed(struct store *store, uint64_t *line_count);
+MUST_USE struct status store_audit_verify_flushed(struct store *store, struct audit_extent *out);
 
 struct store_size {
     uint64_t used;    /* Bytes of pages in use. */

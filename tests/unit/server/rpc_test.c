@@ -368,7 +368,7 @@ static void test_removed_operator(void **state)
 /* Does the audit name them? */
 static bool is_audited(const char *actor, const char *origin)
 {
-    struct rpc_page page = {.limit = RPC_LIST_MAX};
+    struct rpc_audit_query page = {.limit = RPC_LIST_MAX};
     const struct connection_request request = {.method = RPC_AUDIT_LIST, .params = &page};
     bool named = false;
     bool more = true;

@@ -191,4 +191,12 @@
       .values = {.items = values, .count = 1}}},
     "012884010102a26d6503a56c6f63616c04a377687984010202c405636865636b03c4066265666f72650491"
     "8101c4067365616c6564"},
+{{.type = COMMAND_AUDIT_TRIM,
+  .body.audit_trim = {
+      .sequence = 9}},
+    "012984010102a26d6503a56c6f63616c04a3776879810109"},
+{{.type = COMMAND_SNAPSHOT_TAKE,
+  .body.snapshot_take = {
+      .node = TEXT("A")}},
+    "012a84010102a26d6503a56c6f63616c04a37768798101a141"},
 /* clang-format on */

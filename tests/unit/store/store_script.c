@@ -111,9 +111,14 @@ static struct command small_command(struct script *script)
 {
     static const char fingerprint[STORE_HASH_SIZE] = "key";
     const char *name = names[script_random(script, 3)];
-    switch (script_random(script, 11)) {
-    case 10:
-        return (struct command){.type = COMMAND_LEVEL_RAISE, .body.level_raise.level = 2};
+    switch (script_random(script, 13)) {
+    case 12:
+        return (struct command){.type = COMMAND_SNAPSHOT_TAKE,
+                                .body.snapshot_take.node = slice_of(name)};
+    case 11:
+        return (struct command){.type = COMMAND_AUDIT_TRIM,
+                                .body.audit_trim.sequence = script_random(script, 300)};
+    case 10: return (struct command){.type = COMMAND_LEVEL_RAISE, .body.level_raise.level = 2};
     case 9:
         return (struct command){.type = COMMAND_SETTINGS_SET,
                                 .body.settings_set.voters = script_random(script, 9)};
