@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "cloud_state.h"
 
 /* ---- Helpers for all ---- */
@@ -71,8 +72,36 @@ struct status cloud_propose(struct cloud *cloud, const struct command *command, 
     return OK;
 }
 
+struct status cloud_open_to_us(struct cloud *cloud)
+{
+    struct arena arena = {0};
+    struct export_view export;
+    char until[CLOCK_TEXT_SIZE];
+    struct status status = store_export(cloud->context.store, &arena, &export);
+    if (!failed(status) && export.cloud_pause_until_ms > cloud_now_ms(cloud)) {
+        status = fail(STATUS_BUSY, "the cloud is left alone until %s: %.*s",
+                      clock_format(export.cloud_pause_until_ms, until),
+                      SLICE_ARG(export.cloud_pause_reason));
+    }
+    arena_release(&arena);
+    return status;
+}
+
+/* A pause that is under way already is never made shorter. */
+static bool is_longer(struct cloud *cloud, uint64_t until_ms)
+{
+    struct arena arena = {0};
+    struct export_view export;
+    bool known = !failed(store_export(cloud->context.store, &arena, &export));
+    arena_release(&arena);
+    return !known || until_ms > export.cloud_pause_until_ms;
+}
+
 void cloud_propose_pause(struct cloud *cloud, uint64_t until_ms, const char *reason)
 {
+    if (!is_longer(cloud, until_ms)) {
+        return;
+    }
     struct command command = {
         .type = COMMAND_CLOUD_PAUSE,
         .body.cloud_pause = {.until_ms = until_ms, .reason = slice_of(reason)},

@@ -31,6 +31,9 @@ struct status cloud_grant(struct cloud *cloud, struct oauth_grant *grant,
 
     struct status status = region_parse(credential->region, &region);
     if (!failed(status)) {
+        status = cloud_open_to_us(cloud);
+    }
+    if (!failed(status)) {
         status = open_password(cloud, credential, &password);
     }
     if (failed(status)) {

@@ -101,10 +101,14 @@ MUST_USE struct status cloud_propose(struct cloud *cloud, const struct command *
 /* The organisation must not call for a while; unanswered. */
 void cloud_propose_pause(struct cloud *cloud, uint64_t until_ms, const char *reason);
 
+/* STATUS_BUSY, with the words, while the organisation must not call: whoever leads, since it stands in
+ * the state. */
+MUST_USE struct status cloud_open_to_us(struct cloud *cloud);
+
 const struct endpoints *cloud_endpoints(const struct cloud *cloud, enum region region);
 
 /* Ask the token endpoint with these credentials, whose password is opened for as long as that
- * takes. STATUS_INVALID, _REFUSED (region), _CORRUPT (not sealed for this). */
+ * takes. STATUS_INVALID, _REFUSED (region), _CORRUPT (not sealed for this), _BUSY (cloud_open_to_us()). */
 MUST_USE struct status cloud_grant(struct cloud *cloud, struct oauth_grant *grant,
                                    const struct credential_view *credential, oauth_grant_done done);
 

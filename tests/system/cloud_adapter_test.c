@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static int set_up(void **state)
 {
     static struct world world;
@@ -160,6 +162,80 @@ static void test_leader_changes(void **state)
     check_delivered(world, 0);
 }
 
+/* ---- The organisation's quota ---- */
+
+/* Requests that count: to the token endpoint and to private intel, as the cloud has seen them. */
+static size_t counted_requests(struct world *world)
+{
+    static const char *const paths[] = {"/requests?path=/iroh/oauth2/token&limit=10000",
+                                        "/requests?path=/ctia/bundle/import&limit=10000"};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        json_t *answer = world_admin(world, "GET", paths[i], NULL);
+        count += json_array_size(json_object_get(answer, "requests"));
+        json_decref(answer);
+    }
+    return count;
+}
+
+static bool is_paused(struct world *world)
+{
+    return world_export(world).cloud_pause_until_ms > clock_now_ms();
+}
+
+static void on_verified(void *argument, struct status status)
+{
+    struct status *out = argument;
+    *out = status;
+}
+
+/* A 429 holds all of the organisation's calls, for as long as it says in any of its forms; whoever leads
+ * next finds the pause in the state and keeps it, for its verifications and its export. */
+static void test_pause_is_inherited(void **state)
+{
+    static const char *const variants[] = {"seconds", "seconds_s", "date"};
+    struct world *world = *state;
+
+    world_enrol(world);
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {
+        char fault[160];
+        struct status verified = OK;
+        check_row(variants[i]);
+        (void)snprintf(fault, sizeof fault,
+                       "{" IMPORT "\"action\":\"rate_limit\",\"variant\":\"%s\",\"seconds\":4}",
+                       variants[i]);
+        world_fault(world, fault);
+        world_put_records(world, 30);
+        world_until(world, is_paused, "the state has the pause");
+        uint64_t until_ms = world_export(world).cloud_pause_until_ms;
+        CHECK(until_ms < clock_now_ms() + 5500); /* 4 s, and not the default of 30. */
+        size_t before = counted_requests(world);
+        cloud_on_follower(world->cloud);
+        world_run_ms(world, 10);
+        world_lead(world);
+        cloud_verify(world->cloud, (struct slice){0}, on_verified, &verified);
+        world_run_ms(world, 500);
+        if (is_paused(world)) { /* Or this machine is too slow to tell. */
+            CHECK_U64(counted_requests(world), before);
+            CHECK_CODE(verified, STATUS_BUSY);
+        }
+        CHECK_U64(world_export(world).cloud_pause_until_ms, until_ms);
+        world_until(world, world_exported, "exported after the pause");
+        CHECK(clock_now_ms() >= until_ms);
+        check_fired(world);
+        json_decref(world_admin(world, "DELETE", "/faults", NULL));
+    }
+    check_delivered(world, 0);
+}
+
+/* A final answer of the token endpoint is asked for once: no retry, which the organisation would pay. */
+static void check_no_retry(struct world *world)
+{
+    size_t before = counted_requests(world);
+    world_run_ms(world, 2500); /* Longer than VERIFIER_RETRY_MS_MIN. */
+    CHECK_U64(counted_requests(world), before);
+}
+
 /* ---- Credentials ---- */
 
 static bool is_refused(struct world *world)
@@ -201,6 +277,7 @@ static void test_credentials(void **state)
               NULL);
         arena_release(&arena);
     }
+    check_no_retry(world);
     world_put_credentials(world, WORLD_CLIENT, WORLD_PASSWORD, "AMERICAS");
     world_until(world, world_verified, "good credentials");
 }
@@ -319,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_import_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_entities_that_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leader_changes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pause_is_inherited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tokens_that_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost_replies_of_a_registration, set_up, tear_down),
