@@ -78,6 +78,7 @@ static const struct {
     [FAULT_LEAVE_ASK] = {"leave.ask", false},
     [FAULT_LEAVE_GONE] = {"leave.gone", true},
     [FAULT_LEAVE_LEFT] = {"leave.left", true},
+    [FAULT_SAVED_TAKEN] = {"saved.taken", true},
     [FAULT_REMOVE_APPLIED] = {"remove.applied", true},
     [FAULT_MEMBERSHIP_START] = {"membership.start", false},
     [FAULT_MEMBERSHIP_DONE] = {"membership.done", true},

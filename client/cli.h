@@ -63,6 +63,7 @@ enum cli_option {
     CLI_CONFIG,
     CLI_ACTOR,
     CLI_METHOD,
+    CLI_KEEP_RECORDS,
     CLI_OPTION_COUNT,
 };
 

@@ -38,6 +38,8 @@ const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
     [CLI_CONFIG] = {"config", "FILE", "Of musterd, to look at if it does not run"},
     [CLI_ACTOR] = {"actor", "TEXT", "Only of those whose name has TEXT in it: anna, \"uid 0\""},
     [CLI_METHOD] = {"method", "NAME", "Only lines of this command, as WHAT shows it: member_admit"},
+    [CLI_KEEP_RECORDS] = {"keep-records", NULL,
+                          "Submit this node's own undelivered records to the cluster"},
     [CLI_DRY_RUN] = {"dry-run", NULL, "Only show what would happen (default without --yes)"},
 };
 
@@ -66,8 +68,9 @@ const struct cli_command cli_commands[] = {
      cmd_cluster_members},
     {"cluster init", "NAME", 1, 1, 0, NULL, "Make this standalone node a cluster of one",
      cmd_cluster_init},
-    {"cluster join", NULL, 0, 0, TOKEN | YES | CLI_TAKES(CLI_CHECK), "a join token",
-     "Make this node a member of the cluster that the join token names", cmd_cluster_join},
+    {"cluster join", NULL, 0, 0, TOKEN | YES | CLI_TAKES(CLI_CHECK) | CLI_TAKES(CLI_KEEP_RECORDS),
+     "a join token", "Make this node a member of the cluster that the join token names",
+     cmd_cluster_join},
     {"cluster leave", NULL, 0, 0, YES, NULL, "Take this node out of its cluster",
      cmd_cluster_leave},
     {"cluster reset", NULL, 0, 0, YES | CLI_TAKES(CLI_CHECK), NULL,
@@ -164,9 +167,18 @@ const struct cli_command cli_commands[] = {
     {"node retry", NULL, 0, 0, 0, NULL, "Let a suspended node look at its disk now",
      cmd_node_retry},
 
+    {"node saved list", NULL, 0, 0, 0, NULL,
+     "What this node was before it joined, kept aside with its undelivered records",
+     cmd_saved_list},
+    {"node saved submit", "[LINEAGE]", 0, 1, 0, NULL,
+     "Submit the undelivered records of a saved life, or of all, to the cluster", cmd_saved_submit},
+    {"node saved discard", "LINEAGE", 1, 1, YES, NULL, "Remove a saved life with what is in it",
+     cmd_saved_discard},
+
     {"doctor", NULL, 0, 0, CLI_TAKES(CLI_REGION) | CLI_TAKES(CLI_CONFIG), NULL,
      "Look at this node, its way to the cloud and its cluster: what is wrong and what helps",
      cmd_doctor},
+
     {"version", NULL, 0, 0, 0, NULL, "What this tool and the node are", cmd_version},
     {"describe", "[METHOD]", 0, 1, 0, NULL, "The methods of the admin RPC", cmd_describe},
     {"digest", NULL, 0, 0, CLI_TAKES(CLI_DEEP), NULL,

@@ -174,6 +174,13 @@ static int show_joined(struct cli *cli, const struct rpc_joined *joined)
                       "muster: the cloud could not be asked whether it lists this appliance; "
                       "what the appliance says of itself is believed\n");
     }
+    if (joined->check && joined->undelivered > 0) {
+        (void)fprintf(stderr,
+                      "%llu of its own records were not delivered: they would be kept aside "
+                      "in %s, or submitted to the cluster with --keep-records.\n",
+                      (unsigned long long)joined->undelivered,
+                      output_safe(&cli->arena, joined->saved));
+    }
     if (joined->message.size > 0) {
         (void)printf("%s\n", output_safe(&cli->arena, joined->message));
     } else if (joined->check) {
@@ -221,6 +228,58 @@ static bool judge_join(struct cli *cli, const struct rpc_cluster_status *status,
     return true;
 }
 
+/* The life before the join, if the node tells of it and has looked into it; false while it has not, or
+ * while its records are being submitted and that is to be awaited. */
+static bool judge_saved(struct cli *cli, bool keep, char last[CMD_PROGRESS_SIZE],
+                        struct rpc_saved_life *out)
+{
+    struct rpc_saved saved = {0};
+    struct rpc_empty empty = {0};
+    struct connection_error error;
+    *out = (struct rpc_saved_life){0};
+    if (failed(cli_try(cli, RPC_NODE_SAVED_LIST, &empty, &saved, &error)) ||
+        saved.lives.count == 0) {
+        return true;
+    }
+    *out = ((const struct rpc_saved_life *)saved.lives.items)[saved.lives.count - 1];
+    if (keep && slice_equal(out->state, slice_of("submitting"))) {
+        cmd_progress(last, "Own records: %llu of %llu submitted ...",
+                     (unsigned long long)out->given, (unsigned long long)out->undelivered);
+        return false;
+    }
+    return !slice_equal(out->state, slice_of("looking"));
+}
+
+/* What became of the records that were the node's own. */
+static void tell_saved(struct cli *cli, bool keep, char last[CMD_PROGRESS_SIZE],
+                       uint64_t deadline_ms)
+{
+    struct rpc_saved_life life;
+    while (!judge_saved(cli, keep, last, &life) && clock_monotonic_ms() < deadline_ms) {
+        cmd_pause(JOIN_LOOK_MS);
+    }
+    cmd_progress_end(last);
+    unsigned long long left = life.undelivered - life.given;
+    const char *folder = output_safe(&cli->arena, life.folder);
+    if (slice_equal(life.state, slice_of("submitted"))) {
+        (void)fprintf(stderr, "All %llu of its own undelivered records are in the cluster.\n",
+                      (unsigned long long)life.undelivered);
+    } else if (slice_equal(life.state, slice_of("submitting"))) {
+        (void)fprintf(stderr,
+                      "%llu of its own records are still to be submitted; the node goes on "
+                      "by itself: muster node saved list\n",
+                      left);
+    } else if (left > 0) {
+        (void)fprintf(stderr,
+                      "%llu of its own records were never delivered, and are not in the "
+                      "cluster: they are kept aside in %s.\n"
+                      "  what helps: muster node saved submit, or muster node saved discard\n",
+                      left, folder);
+    } else if (folder[0] != '\0') {
+        (void)fprintf(stderr, "What it was before is kept aside in %s.\n", folder);
+    }
+}
+
 /* The daemon starts again as a member of the cluster, or went away before it could say so: look
  * what became of it. */
 static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64_t deadline_ms,
@@ -235,6 +294,9 @@ static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64
         if (failed(cli_try(cli, RPC_CLUSTER_STATUS, &empty, &status, &error))) {
             cmd_progress(last, "Waiting for the node to come back ...");
         } else if (judge_join(cli, &status, &watch, &exit_code)) {
+            if (exit_code == 0) {
+                tell_saved(cli, cli_has(cli, CLI_KEEP_RECORDS), last, deadline_ms);
+            }
             cmd_progress_end(last);
             return exit_code;
         } else {
@@ -249,7 +311,11 @@ static int look_after_join(struct cli *cli, char last[CMD_PROGRESS_SIZE], uint64
 
 static int join_with(struct cli *cli, struct slice token)
 {
-    struct rpc_join join = {.token = token, .check = cli_has(cli, CLI_CHECK)};
+    struct rpc_join join = {
+        .token = token,
+        .check = cli_has(cli, CLI_CHECK),
+        .keep_records = cli_has(cli, CLI_KEEP_RECORDS),
+    };
     struct rpc_joined joined = {0};
     struct connection_error error;
     char last[CMD_PROGRESS_SIZE] = "";
@@ -286,7 +352,10 @@ int cmd_cluster_join(struct cli *cli)
     } else if (cli_has(cli, CLI_CHECK) ||
                cli_confirm(cli, &exit_code,
                            "This node joins the cluster of the token: its own records and "
-                           "credentials are replaced by the cluster's.")) {
+                           "credentials are kept aside, and the cluster's take their place.%s",
+                           cli_has(cli, CLI_KEEP_RECORDS)
+                               ? " Records that were not delivered are submitted to the cluster."
+                               : "")) {
         exit_code = join_with(cli, secret_slice(&token));
     }
     secret_release(&token);

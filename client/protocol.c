@@ -248,6 +248,16 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
         HERE(RPC_ROLE_ADMIN, "node.retry", rpc_empty_codec, rpc_done_codec,
              "Let this node, which was suspended, look at its disk now and take part "
              "again."),
+    [RPC_NODE_SAVED_LIST] =
+        HERE(RPC_ROLE_VIEWER, "node.saved.list", rpc_empty_codec, rpc_saved_codec,
+             "The lives that this node had before it joined, kept aside with the records that were "
+             "never delivered."),
+    [RPC_NODE_SAVED_SUBMIT] =
+        HERE(RPC_ROLE_ADMIN, "node.saved.submit", rpc_lineage_codec, rpc_done_codec,
+             "Submit the undelivered records of a saved life to the cluster; it goes on by itself "
+             "until all are."),
+    [RPC_NODE_SAVED_DISCARD] = HERE(RPC_ROLE_ADMIN, "node.saved.discard", rpc_lineage_codec,
+                                    rpc_done_codec, "Remove a saved life with what is in it."),
     [RPC_NODE_DIGEST] =
         HERE(RPC_ROLE_VIEWER, "node.digest", rpc_digest_codec, rpc_digest_view_codec,
              "The digest of this node's state at an index, to compare with another's."),

@@ -136,6 +136,7 @@ const struct codec rpc_tokens_codec = CODEC(struct rpc_tokens, "tokens", tokens_
 static const struct codec_field join_fields[] = {
     CODEC_FIELD(struct rpc_join, 1, token, CODEC_TEXT, RPC_JOIN_TOKEN_SIZE_MAX),
     CODEC_OPTIONAL(struct rpc_join, 2, check, CODEC_BOOL, 1),
+    CODEC_OPTIONAL(struct rpc_join, 3, keep_records, CODEC_BOOL, 1),
 };
 const struct codec rpc_join_codec = CODEC(struct rpc_join, "join", join_fields);
 
@@ -146,6 +147,8 @@ static const struct codec_field joined_fields[] = {
                           &rpc_problem_codec),
     CODEC_FIELD(struct rpc_joined, 4, message, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
     CODEC_OPTIONAL(struct rpc_joined, 5, cloud_check, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_joined, 6, saved, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_joined, 7, undelivered, CODEC_U64, UINT64_MAX),
 };
 const struct codec rpc_joined_codec = CODEC(struct rpc_joined, "joined", joined_fields);
 
@@ -216,8 +219,7 @@ static const struct codec_field discarded_fields[] = {
     CODEC_FIELD(struct rpc_discarded, 3, items, CODEC_TEXTS, RPC_DISCARDED_MAX),
     CODEC_FIELD(struct rpc_discarded, 4, message, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
 };
-const struct codec rpc_discarded_codec =
-    CODEC(struct rpc_discarded, "discarded", discarded_fields);
+const struct codec rpc_discarded_codec = CODEC(struct rpc_discarded, "discarded", discarded_fields);
 
 static const struct codec_field quarantine_fields[] = {
     CODEC_FIELD(struct rpc_quarantine, 1, step, CODEC_TEXT, RPC_WORD_SIZE_MAX),

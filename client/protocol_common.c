@@ -99,6 +99,7 @@ static const struct codec_field node_status_fields[] = {
     CODEC_FIELD(struct rpc_node_status, 11, disk_free, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_node_status, 12, disk_size, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_node_status, 13, disk, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_node_status, 14, aside, CODEC_U64, UINT64_MAX),
 };
 const struct codec rpc_node_status_codec =
     CODEC(struct rpc_node_status, "node_status", node_status_fields);

@@ -47,6 +47,31 @@ static const struct codec_field records_fields[] = {
 };
 const struct codec rpc_records_codec = CODEC(struct rpc_records, "records", records_fields);
 
+/* ---- saved lives ---- */
+
+static const struct codec_field saved_life_fields[] = {
+    CODEC_FIELD(struct rpc_saved_life, 1, lineage, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_saved_life, 2, folder, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+    CODEC_FIELD(struct rpc_saved_life, 3, state, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_saved_life, 4, saved_at_ms, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_saved_life, 5, undelivered, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_saved_life, 6, given, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_saved_life, 7, error, CODEC_TEXT, RPC_TEXT_SIZE_MAX),
+};
+const struct codec rpc_saved_life_codec =
+    CODEC(struct rpc_saved_life, "saved_life", saved_life_fields);
+
+static const struct codec_field saved_fields[] = {
+    CODEC_NESTED_OPTIONAL(struct rpc_saved, 1, lives, CODEC_LIST, RPC_LIST_MAX,
+                          &rpc_saved_life_codec),
+};
+const struct codec rpc_saved_codec = CODEC(struct rpc_saved, "saved", saved_fields);
+
+static const struct codec_field lineage_fields[] = {
+    CODEC_OPTIONAL(struct rpc_lineage, 1, lineage, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+};
+const struct codec rpc_lineage_codec = CODEC(struct rpc_lineage, "lineage", lineage_fields);
+
 /* ---- operators ---- */
 
 static const struct codec_field operator_add_fields[] = {

@@ -43,6 +43,7 @@
 #include "restorer.h"
 #include "retention.h"
 #include "rpc_server.h"
+#include "saved.h"
 #include "snapshotter.h"
 
 #define DRAIN_MS 2000 /* For calls under way when the daemon stops. */
@@ -115,6 +116,7 @@ static void on_tick(uv_timer_t *timer)
         neighbours_on_tick(daemon->neighbours, now_ms);
         daemon_disk_tick(daemon, now_ms);
         leaver_on_tick(daemon->leaver);
+        saved_on_tick(daemon->saved, now_ms);
         snapshotter_sweep(daemon->snapshotter, now_ms);
         rebuild_on_tick(daemon->rebuild, now_ms);
         comparer_on_tick(daemon->comparer, now_ms);
@@ -188,6 +190,7 @@ static void close_parts(struct daemon *daemon)
     close_handles(daemon);
     joiner_stop(daemon->joiner);
     leaver_stop(daemon->leaver);
+    saved_stop(daemon->saved);
     recoverer_stop(daemon->recoverer);
     restorer_stop(daemon->restorer);
     doubt_destroy(daemon->doubt);
@@ -296,6 +299,7 @@ static void release(struct daemon *daemon)
     joiner_destroy(daemon->joiner);
     announcer_destroy(daemon->announcer);
     leaver_destroy(daemon->leaver);
+    saved_destroy(daemon->saved);
     recoverer_destroy(daemon->recoverer);
     snapshotter_destroy(daemon->snapshotter);
     restorer_destroy(daemon->restorer);

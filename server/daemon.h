@@ -41,6 +41,7 @@ struct snapshotter;
 struct rebuild;
 struct neighbours;
 struct rpc_server;
+struct saved;
 struct tls_context;
 
 enum daemon_phase {
@@ -75,6 +76,7 @@ struct daemon {
     struct announcer *announcer;
     struct address_book addresses; /* Newer than the state's. */
     struct leaver *leaver;
+    struct saved *saved;
     struct recoverer *recoverer;
     struct snapshotter *snapshotter;
     struct restorer *restorer;

@@ -25,6 +25,7 @@
 #include "recoverer.h"
 #include "restorer.h"
 #include "rpc_server.h"
+#include "saved.h"
 #include "snapshotter.h"
 
 #define CA_FILE_SIZE_MAX 1048576
@@ -172,6 +173,9 @@ static struct status open_workers(struct daemon *daemon)
     }
     if (!failed(status)) {
         status = leaver_create(daemon, &daemon->leaver);
+    }
+    if (!failed(status)) {
+        status = saved_create(daemon, &daemon->saved);
     }
     if (!failed(status)) {
         status = recoverer_create(daemon, &daemon->recoverer);

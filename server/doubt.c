@@ -5,6 +5,7 @@
  */
 #include "doubt.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "client/rpc_frame.h"
 #include "daemon.h"
+#include "saved_life.h"
 
 #define DOUBT_EVERY_MS 5000
 #define VOUCH_EVERY_MS 500
@@ -66,10 +68,22 @@ static uint64_t own_standing(struct daemon *daemon)
     return standing;
 }
 
+/* To the life before, unless this node became a member since: then its records may be given away. */
+static bool can_return(const struct daemon *daemon)
+{
+    const struct identity *identity = &daemon->identity;
+    char path[IDENTITY_PATH_SIZE];
+    struct saved_note note;
+    (void)snprintf(path, sizeof path, "%.400s/%.31s", daemon->config.data_directory,
+                   identity->previous);
+    return identity->previous[0] != '\0' && !failed(saved_note_read(path, &note)) && !note.looked &&
+           identity_is_aside(daemon->config.data_directory, identity->previous, identity);
+}
+
 static void on_forgotten(struct doubt *doubt, const struct rpc_standing *answer)
 {
     struct daemon *daemon = doubt->daemon;
-    if (own_standing(daemon) == STANDING_MEMBER || daemon->identity.previous[0] == '\0') {
+    if (own_standing(daemon) == STANDING_MEMBER || !can_return(daemon)) {
         daemon->removed = true;
         (void)slice_to_text(answer->reason, daemon->removed_reason, sizeof daemon->removed_reason);
         log_event(LOG_LEVEL_WARNING, "the cluster has removed this node",

@@ -14,6 +14,7 @@
 #include "daemon.h"
 #include "deep_read.h"
 #include "handlers.h"
+#include "saved.h"
 #include "views.h"
 
 void handle_node_version(struct call *call)
@@ -53,6 +54,7 @@ void handle_node_status(struct call *call)
         slice_of(disk_state_name(failed(status) ? DISK_FULL : disk_watch_state(&daemon->disk)));
     view.disk_free = space.free;
     view.disk_size = space.size;
+    view.aside = saved_undelivered(daemon->saved);
     if (daemon_is_suspended(daemon)) {
         view.suspended = true;
         view.kind = slice_of(suspension_kind_name(suspension->kind));

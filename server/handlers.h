@@ -67,6 +67,9 @@ void handle_node_version(struct call *call);
 void handle_node_status(struct call *call);
 void handle_node_retry(struct call *call);
 void handle_node_check(struct call *call);
+void handle_saved_list(struct call *call);
+void handle_saved_submit(struct call *call);
+void handle_saved_discard(struct call *call);
 void handle_node_digest(struct call *call);
 void handle_describe(struct call *call);
 

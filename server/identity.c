@@ -427,6 +427,13 @@ static bool is_standalone(const char *data_directory, const char *lineage)
     return standalone;
 }
 
+bool identity_is_aside(const char *data_directory, const char *lineage,
+                       const struct identity *current)
+{
+    return is_lineage(slice_of(lineage)) && strcmp(lineage, current->lineage) != 0 &&
+           strcmp(lineage, current->left) != 0 && is_standalone(data_directory, lineage);
+}
+
 struct status identity_sweep(const char *data_directory, const struct identity *current)
 {
     DIR *folder = opendir(data_directory);

@@ -85,6 +85,10 @@ MUST_USE struct status identity_switch(const char *data_directory, const char *l
 /* Remove a lineage that is not in use. */
 MUST_USE struct status identity_remove(const char *data_directory, const char *lineage);
 
+/* Whether it is a standalone life of this node that was lived in, and not the one in use. */
+bool identity_is_aside(const char *data_directory, const char *lineage,
+                       const struct identity *current);
+
 /* Remove every lineage that is not in use and is not a standalone one of this node: what is left of
  * clusters it was in, and of joins that were not finished. Standalone ones stay, for they may hold
  * records that were never delivered; one that grew into a cluster and was left does not. The one that

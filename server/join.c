@@ -30,6 +30,7 @@
 #include "client/rpc_frame.h"
 #include "daemon.h"
 #include "join_request.h"
+#include "saved.h"
 
 enum joiner_state {
     JOINER_IDLE,
@@ -58,6 +59,7 @@ struct joiner {
     struct call *call; /* Held; NULL when nobody waits. */
     struct join_token token;
     struct admission own; /* For a check: what this node itself says. */
+    bool keep_records;
     struct tls_context *tls;
     struct ask *ask;
     bool stopped;
@@ -170,10 +172,27 @@ static struct status follow(struct joiner *joiner, const struct rpc_admitted *ad
     struct identity staged = {0};
     struct status status = join_identity(joiner->daemon, &joiner->token, admitted, &staged);
     if (!failed(status)) {
+        const struct saved_note note = {.submit = joiner->keep_records,
+                                        .saved_at_ms = clock_now_ms()};
+        status = saved_note_write(joiner->daemon->identity.path, &note);
+    }
+    if (!failed(status)) {
         status = stage_and_switch(joiner->daemon, &staged);
     }
     identity_release(&staged);
     return failed(status) ? wrap(status, "follow the admission") : OK;
+}
+
+/* Records of this node that were never delivered. */
+static uint64_t count_undelivered(struct store *store)
+{
+    struct arena arena = {0};
+    struct export_view export = {0};
+    if (failed(store_export(store, &arena, &export))) {
+        export = (struct export_view){0}; /* The saved life will tell. */
+    }
+    arena_release(&arena);
+    return export.pending + export.dead_lettered;
 }
 
 static void answer_admitted(struct joiner *joiner, const struct rpc_admitted *admitted)
@@ -187,6 +206,8 @@ static void answer_admitted(struct joiner *joiner, const struct rpc_admitted *ad
         .cluster = admitted->cluster_name,
         .message = slice_of(message),
         .cloud_check = admitted->cloud_check,
+        .saved = slice_of(joiner->daemon->identity.path),
+        .undelivered = count_undelivered(joiner->daemon->store),
     };
     if (call != NULL) {
         call_reply(call, &joined);
@@ -254,6 +275,8 @@ static void on_checked(void *context, struct status status, uint64_t error, stru
     } else {
         joined.cluster = admitted.cluster_name;
         joined.cloud_check = admitted.cloud_check;
+        joined.saved = slice_of(joiner->daemon->identity.path);
+        joined.undelivered = count_undelivered(joiner->daemon->store);
         joined.message =
             slice_of(joined.problems.count == 0 ? "this node can join; nothing was changed"
                                                 : "this node cannot join yet; nothing was changed");
@@ -360,6 +383,8 @@ void joiner_begin(struct joiner *joiner, struct call *call)
         /* Though its entries may not be here yet. */
         admission_add(&joiner->own, REFUSAL_ALREADY_MEMBER);
         status = OK;
+    } else if (saved_is_full(joiner->daemon->saved)) {
+        admission_add(&joiner->own, REFUSAL_SAVED_FULL);
     }
     if (!failed(status) && joiner->own.count > 0 && !join.check) {
         admission_refuse(&joiner->own, call); /* Before any question is asked of anyone. */
@@ -375,6 +400,7 @@ void joiner_begin(struct joiner *joiner, struct call *call)
     }
     if (!failed(status)) {
         joiner->call = call;
+        joiner->keep_records = join.keep_records;
         call_hold(call);
         call->deadline_at_ms = clock_monotonic_ms() + RPC_DEADLINE_MAX_MS;
         call->changing = !join.check;

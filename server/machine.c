@@ -171,3 +171,34 @@ struct machine machine_of(struct daemon *daemon)
         .peer_allowed = machine_peer_allowed,
     };
 }
+
+/* ---- Without a daemon ---- */
+
+static struct status salvage_apply(void *context, uint64_t index, const struct slice *commands,
+                                   size_t count, struct outcome *outcomes)
+{
+    struct arena arena = {0};
+    struct apply_outcome *applied = arena_alloc(&arena, count, sizeof *applied);
+    struct status status = applied == NULL ? fail(STATUS_NO_MEMORY, "apply")
+                                           : store_apply(context, index, commands, count, applied);
+    for (size_t i = 0; !failed(status) && i < count; i++) {
+        outcomes[i] = (struct outcome){.code = applied[i].refusal, .value = applied[i].value};
+    }
+    arena_release(&arena);
+    return status;
+}
+
+static uint64_t salvage_applied_index(void *context)
+{
+    return store_applied_index(context);
+}
+
+struct status machine_salvage(struct store *store, const char *log, struct consensus_log_end *end)
+{
+    const struct machine machine = {
+        .context = store,
+        .apply = salvage_apply,
+        .applied_index = salvage_applied_index,
+    };
+    return consensus_salvage(log, &machine, end);
+}

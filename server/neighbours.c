@@ -60,6 +60,7 @@ static void take(struct neighbour *told, const struct rpc_node_status *answer)
     told->told_at_ms = clock_monotonic_ms();
     told->suspended = answer->suspended;
     told->disk_free = answer->disk_free;
+    told->aside = answer->aside;
     /* The codec has held them to their sizes. */
     (void)slice_to_text(answer->disk, told->disk, sizeof told->disk);
     (void)slice_to_text(answer->kind, told->kind, sizeof told->kind);

@@ -27,6 +27,7 @@ struct neighbour {
     char reason[RPC_TEXT_SIZE_MAX + 1];
     char remedy[RPC_TEXT_SIZE_MAX + 1];
     uint64_t disk_free;
+    uint64_t aside; /* Undelivered records in its saved lives. */
 };
 
 #define NEIGHBOUR_FRESH_MS 30000U /* An older answer says nothing. */

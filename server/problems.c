@@ -12,6 +12,7 @@
 #include "comparer.h"
 #include "neighbours.h"
 #include "rebuild.h"
+#include "saved.h"
 #include "views.h"
 
 #define FILLED_PERCENT 80 /* From here on a limit is spoken of. */
@@ -188,6 +189,24 @@ static void look_at_neighbour(struct problem_list *list, const struct rpc_member
     }
 }
 
+/* What a node saw before it joined, and nobody has. */
+static void look_at_saved(struct daemon *daemon, struct problem_list *list,
+                          const struct rpc_member *member, const struct neighbour *told)
+{
+    uint64_t records = member->self   ? saved_undelivered(daemon->saved)
+                       : told != NULL ? told->aside
+                                      : 0;
+    if (records > 0) {
+        add(list,
+            view_text(list->arena,
+                      "%llu records from before %.*s joined are not in the cluster, but kept aside "
+                      "on that node",
+                      (unsigned long long)records, SLICE_ARG(member->name)),
+            "On it: `muster node saved list` shows where and whether they are being submitted, "
+            "`submit` gives them to the cluster, `discard` throws them away.");
+    }
+}
+
 static void look_at_member(struct daemon *daemon, struct problem_list *list,
                            const struct rpc_member *member)
 {
@@ -198,6 +217,7 @@ static void look_at_member(struct daemon *daemon, struct problem_list *list,
     const struct neighbour *told =
         member->self ? NULL : neighbours_find(daemon->neighbours, member->node_id);
     look_at_neighbour(list, member, told);
+    look_at_saved(daemon, list, member, told);
     if (member->damage.size > 0) {
         add(list,
             view_text(list->arena, "the data of %.*s is damaged: %.*s", SLICE_ARG(member->name),

@@ -105,39 +105,11 @@ static struct status copy_state(struct heir *heir)
     return failed(status) ? status : heir_open_store(heir, &heir->staged, &heir->store);
 }
 
-static struct status heir_apply(void *context, uint64_t index, const struct slice *commands,
-                                size_t count, struct outcome *outcomes)
-{
-    const struct heir *heir = context;
-    _Static_assert(sizeof(struct outcome) == sizeof(struct apply_outcome), "two numbers each");
-    struct arena arena = {0};
-    struct apply_outcome *applied = arena_alloc(&arena, count, sizeof *applied);
-    struct status status = applied == NULL
-                               ? fail(STATUS_NO_MEMORY, "apply")
-                               : store_apply(heir->store, index, commands, count, applied);
-    for (size_t i = 0; !failed(status) && i < count; i++) {
-        outcomes[i] = (struct outcome){.code = applied[i].refusal, .value = applied[i].value};
-    }
-    arena_release(&arena);
-    return status;
-}
-
-static uint64_t heir_applied_index(void *context)
-{
-    const struct heir *heir = context;
-    return store_applied_index(heir->store);
-}
-
 static struct status read_log(struct heir *heir)
 {
     char path[HEIR_PATH_SIZE];
-    const struct machine machine = {
-        .context = heir,
-        .apply = heir_apply,
-        .applied_index = heir_applied_index,
-    };
     (void)snprintf(path, sizeof path, "%s/log", heir->before.path);
-    struct status status = consensus_salvage(path, &machine, &heir->end);
+    struct status status = machine_salvage(heir->store, path, &heir->end);
     (void)snprintf(heir->source, sizeof heir->source, "its own log up to entry %llu of term %llu",
                    (unsigned long long)heir->end.index, (unsigned long long)heir->end.term);
     return status;

@@ -134,6 +134,11 @@ static const struct refusal_row {
         {"still_member", "The cluster has not removed this node, or nobody who knows can be asked.",
          "Leave in good order: muster cluster leave. If the other members are lost for good, go on "
          "without them first: muster cluster recover."},
+    [REFUSAL_SAVED_FULL] =
+        {"saved_full",
+         "Too many lives that the node had before hold records that were never delivered.",
+         "See them: muster node saved list. Then muster node saved submit, or muster node saved "
+         "discard LINEAGE."},
     [REFUSAL_OLD_VERSION] = {"old_version",
                              "The node runs a version older than what the cluster uses already.",
                              "Install the version of the other members on it "

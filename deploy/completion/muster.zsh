@@ -4,7 +4,7 @@ _muster_commands='status|--socket --address --ca --certificate --key --timeout -
 cluster status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
 cluster members|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster init|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
-cluster join|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --token-file --yes
+cluster join|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --token-file --yes --keep-records
 cluster leave|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
 cluster reset|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --yes
 cluster rebuild|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --yes
@@ -46,6 +46,9 @@ audit list|--socket --address --ca --certificate --key --timeout --stale --outpu
 audit verify|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 node status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
 node retry|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+node saved list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+node saved submit|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+node saved discard|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
 doctor|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --region --config
 version|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 describe|--socket --address --ca --certificate --key --timeout --stale --output --comment --help

@@ -301,6 +301,8 @@ extern const struct codec rpc_tokens_codec;
 struct rpc_join {
     struct slice token;
     bool check;
+    bool keep_records; /* Submit the node's own undelivered records to the cluster. Otherwise they are
+                          only kept aside: node.saved. */
 };
 extern const struct codec rpc_join_codec;
 
@@ -310,6 +312,8 @@ struct rpc_joined {
     struct codec_list problems; /* rpc_problem */
     struct slice message;
     struct slice cloud_check; /* unregistered; unreachable: the cloud could not be asked */
+    struct slice saved;       /* Folder in which the node's present life is kept aside. */
+    uint64_t undelivered;     /* Records in it. */
 };
 extern const struct codec rpc_joined_codec;
 
@@ -554,6 +558,29 @@ struct rpc_sequence {
 };
 extern const struct codec rpc_sequence_codec;
 
+/* ---- saved lives: what a node was before it joined, kept aside in its data folder ---- */
+
+struct rpc_saved_life {
+    struct slice lineage;
+    struct slice folder;
+    struct slice state; /* looking, unread, empty, kept, submitting, submitted */
+    uint64_t saved_at_ms;
+    uint64_t undelivered; /* Records pending, and dead letters. */
+    uint64_t given;       /* Of them, to the cluster. */
+    struct slice error;
+};
+extern const struct codec rpc_saved_life_codec;
+
+struct rpc_saved {
+    struct codec_list lives; /* rpc_saved_life, oldest first */
+};
+extern const struct codec rpc_saved_codec;
+
+struct rpc_lineage {
+    struct slice lineage; /* Empty, to submit: all. */
+};
+extern const struct codec rpc_lineage_codec;
+
 /* ---- operators and audit ---- */
 
 struct rpc_operator_add {
@@ -668,6 +695,7 @@ struct rpc_node_status {
     uint64_t disk_free;      /* Bytes of the data folder's disk. */
     uint64_t disk_size;
     struct slice disk; /* ok; low: it should be seen to; full: it takes no new entries */
+    uint64_t aside; /* Undelivered records in saved lives: node.saved.list. */
 };
 extern const struct codec rpc_node_status_codec;
 
@@ -795,6 +823,9 @@ enum rpc_method {
     RPC_NODE_VERSION,
     RPC_NODE_STATUS,
     RPC_NODE_RETRY,
+    RPC_NODE_SAVED_LIST,
+    RPC_NODE_SAVED_SUBMIT,
+    RPC_NODE_SAVED_DISCARD,
     RPC_NODE_DIGEST,
     RPC_NODE_CHECK,
     RPC_DESCRIBE,

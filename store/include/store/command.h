@@ -657,6 +657,7 @@ enum refusal {
     REFUSAL_ROTATION_UNDER_WAY = 47,
     REFUSAL_KEY_CHANGED = 48,  /* The cluster key, its holders or what it seals, meanwhile. */
     REFUSAL_KEY_NOT_HELD = 49, /* Not by every member. */
+    REFUSAL_SAVED_FULL = 50,   /* Too many earlier lives of the node hold records. */
     REFUSAL_COUNT,
 };
 
