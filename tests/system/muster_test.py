@@ -293,6 +293,22 @@ def check_waiting(c, folder):
           err=["Waiting for the node", "is joining"],
           answers={"cluster.join": Node.CLOSE,
                    "cluster.status": (Node.CLOSE, {**STATUS, "standing": "joining"}, STATUS)})
+    life = {"lineage": "lineage-1", "folder": "/var/lib/muster/lineage-1", "state": "looking", "saved_at_ms": 1,
+            "undelivered": 30, "given": 0}
+    c.run("own records kept aside", arguments, out=["is a member of mail-eu"],
+          err=["30 of its own records", "/var/lib/muster/lineage-1", "muster node saved submit"],
+          answers={"cluster.join": joined, "cluster.status": STATUS,
+                   "node.saved.list": ({"lives": [life]}, {"lives": [{**life, "state": "kept"}]})})
+    c.run("own records submitted", arguments + ["--keep-records"], out=["is a member of mail-eu"],
+          err=["10 of 30 submitted", "All 30"],
+          answers={"cluster.join": joined, "cluster.status": STATUS,
+                   "node.saved.list": ({"lives": [{**life, "state": "submitting", "given": 10}]},
+                                       {"lives": [{**life, "state": "submitted", "given": 30}]})})
+    discarded = {"cluster": "mail-eu", "reason": "removed", "items": ["its copy of 5 records"], "message": "reset"}
+    c.run("reset says first", ["cluster", "reset", "--yes"], out=["reset"], err=["removed", "its copy of 5 records"],
+          answers={"cluster.reset": discarded})
+    c.run("reset asks", ["cluster", "reset"], code=2, err=["its copy of 5 records", "--yes"],
+          answers={"cluster.reset": discarded})
     c.run("join undone", arguments, code=3, err=["was undone"],
           answers={"cluster.join": Node.CLOSE,
                    "cluster.status": ({**STATUS, "standing": "joining"},

@@ -94,6 +94,21 @@ def check_old_one_is_kept_out(cluster, world, old):
     back.start()
 
 
+def join_and_leave(cluster, world, new):
+    """A new node of the next version joins a cluster of this one, which goes on using what all know."""
+    newer = Node(world, "n", cluster.cloud)
+    newer.binary = new
+    newer.start()
+    wait_for("the newer node leads itself", lambda: newer.status()["leader"] == "n", 30, PASSING)
+    cluster.join(newer)
+    check_equal("the level with a newer member", level_of(cluster), 1)
+    problem = probe(newer, "passed on to a leader of this version")
+    check(problem is not None, "a leader of this version carried out a command that it cannot know")
+    newer.muster("cluster", "leave", "--yes")
+    wait_for("the newer node is standalone", lambda: newer.status(stale=False)["standing"] == "standalone", 30, PASSING)
+    newer.stop()
+
+
 def main():
     new = build_next()
     with World("upgrade") as world:
@@ -106,6 +121,7 @@ def main():
         cluster_id = cluster.call("cluster.status")["cluster_id"]
         feed = ledger.feed(3000, "upgrade")
         check_equal("the level of this version", level_of(cluster), 1)
+        join_and_leave(cluster, world, new)
         order = [*cluster.followers(), cluster.leader()]
         upgrade(order[0], new)
         upgrade(order[1], new)
