@@ -66,7 +66,7 @@ class Refusals:
 
     def trace(self, node):
         """Everything that a refused join might leave behind, on either side."""
-        status = node.status(stale=False)
+        status = wait_for(f"{node.name} tells what it is", lambda: node.status(stale=False), 10, PASSING)
         return {
             "standing": status["standing"], "registration": status["registration"]["state"],
             "cluster of the node": status["cluster_id"], "folders": lineages(node),
