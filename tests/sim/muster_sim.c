@@ -119,6 +119,7 @@ enum {
     KEY_STEPS = 'l',
     KEY_DATA = 'd',
     KEY_QUIET = 'q',
+    KEY_ROT = 'r',
     KEY_MACHINE = 'f',
     KEY_SABOTAGE = 'b',
     KEY_MUTANT = 'u',
@@ -133,6 +134,7 @@ static const struct argp_option option_rows[] = {
     {"members", KEY_MEMBERS, NULL, 0, "change the membership as well", 0},
     {"roles", KEY_ROLES, NULL, 0, "change it as the membership worker decides", 0},
     {"quiet", KEY_QUIET, NULL, 0, "few proposals: leaders without an entry of their own term", 0},
+    {"rot", KEY_ROT, NULL, 0, "bits rot in every seed, also with --members; not with --whole", 0},
     {"machine", KEY_MACHINE, "store|digest", 0,
      "what the entries are applied to (default store; digest is fast)", 0},
     {"whole", KEY_WHOLE, NULL, 0, "whole nodes: their workers too, a cloud, operators and feeds",
@@ -144,7 +146,7 @@ static const struct argp_option option_rows[] = {
      0},
     {"mutant", KEY_MUTANT, "NAME", 0,
      "the product without one of its invariants: sync, late-sync, directory, rewrite, checksum, "
-     "tail, term, vote, poison, room, index, commit, close, store-sync, image-sync",
+     "tail, term, vote, poison, room, index, commit, close, store-sync, image-sync, verify",
      0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},
@@ -164,6 +166,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_MEMBERS: soak->sim.members = true; break;
     case KEY_ROLES: soak->sim.members = soak->sim.roles = true; break;
     case KEY_QUIET: soak->sim.quiet = true; break;
+    case KEY_ROT: soak->sim.rot = true; break;
     case KEY_MUTANT: good = parse_mutant(text, &soak->sim.mutant); break;
     case KEY_WHOLE: soak->sim.whole = true; break;
     case KEY_MACHINE:

@@ -93,6 +93,7 @@ enum mutant {
     MUTANT_CLOSE,      /* An orderly stop does not mark the log's end. */
     MUTANT_STORE_SYNC, /* Nothing of the store is synced. */
     MUTANT_IMAGE_SYNC, /* An image is installed that was not synced. */
+    MUTANT_VERIFY,     /* A store is not verified before it is opened. */
     MUTANT_COUNT,
 };
 
@@ -103,6 +104,7 @@ struct sim_options {
     bool members;            /* Change roles and remove and add nodes, too. */
     bool roles;              /* The membership worker decides which. */
     bool quiet;              /* Few proposals. */
+    bool rot;                /* Bits rot in every seed, with changes of the members, too. */
     bool whole;              /* The workers, too, and a cloud. */
     bool trace;
     enum sabotage sabotage;
@@ -338,7 +340,8 @@ void power_cut(struct sim_node *node);       /* It is closed: what was not synce
 
 /* sim_rot.c */
 void rot_strike(struct sim_node *node); /* That is stopped; if this seed's weather has it. */
-bool rot_mend(struct world *world);     /* The next step of a replacement; true if none is due. */
+bool rot_is_pending(const struct world *world); /* Is a node being replaced? */
+bool rot_mend(struct world *world); /* The next step of a replacement; true if none is due. */
 
 /* sim_roles.c */
 void roles_open(struct world *world);
@@ -363,6 +366,7 @@ bool node_leads(const struct sim_node *node);
 /* sim_machine.c */
 void machine_open(struct sim_node *node);
 void machine_crash(struct sim_node *node);
+bool machine_rot(struct sim_node *node); /* A bit of its closed store; true if that is noticed. */
 void machine_command(struct sim_node *node, struct sim_proposal *proposal, struct raft_buffer *out);
 /* An entry of one command. STATUS_INVALID, as command_encode(). */
 MUST_USE struct status machine_entry(struct sim_proposal *proposal, const struct command *command,

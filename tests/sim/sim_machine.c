@@ -59,6 +59,24 @@ static void must(struct status status, const char *action)
 
 /* ---- Life ---- */
 
+/* False if there is no room for the name. */
+static bool paths_of(const struct sim_node *node, char directory[SIM_PATH_SIZE],
+                     char file[SIM_PATH_SIZE])
+{
+    const char *scratch = node->world->options.scratch;
+    int size = snprintf(directory, SIM_PATH_SIZE, "%s/%llu", scratch, node->id);
+    int file_size = snprintf(file, SIM_PATH_SIZE, "%s/%llu/data.mdb", scratch, node->id);
+    return size > 0 && file_size > size && (size_t)file_size < SIM_PATH_SIZE;
+}
+
+static struct store_options options_of(const struct sim_node *node, const char *directory)
+{
+    return (struct store_options){.directory = directory,
+                                  .map_size_max = MAP_SIZE,
+                                  .outbox_max =
+                                      node->world->options.whole ? OUTBOX_MAX_WHOLE : OUTBOX_MAX};
+}
+
 /* As musterd does at its start. */
 static void verify(struct sim_node *node, const struct store_options *options, const char *file)
 {
@@ -79,16 +97,10 @@ void machine_open(struct sim_node *node)
     }
     char directory[SIM_PATH_SIZE];
     char file[SIM_PATH_SIZE];
-    int size = snprintf(directory, sizeof directory, "%s/%llu", options->scratch, node->id);
-    int file_size = snprintf(file, sizeof file, "%s/%llu/data.mdb", options->scratch, node->id);
-    if (size < 0 || file_size < 0 || (size_t)file_size >= sizeof file ||
-        (mkdir(directory, 0700) != 0 && errno != EEXIST)) {
+    if (!paths_of(node, directory, file) || (mkdir(directory, 0700) != 0 && errno != EEXIST)) {
         abort();
     }
-    const struct store_options store_options = {.directory = directory,
-                                                .map_size_max = MAP_SIZE,
-                                                .outbox_max =
-                                                    options->whole ? OUTBOX_MAX_WHOLE : OUTBOX_MAX};
+    const struct store_options store_options = options_of(node, directory);
     if (power_open(node, file)) {
         verify(node, &store_options, file);
     }
@@ -99,6 +111,67 @@ void machine_crash(struct sim_node *node)
 {
     store_close(node->store);
     node->store = NULL;
+}
+
+/* Of all tables; index 0 if the store does not open. */
+static struct store_digest digest_of(const struct store_options *options)
+{
+    struct store *store = NULL;
+    struct store_digest digest = {0};
+    struct status status = store_open(options, &store);
+    if (!failed(status)) {
+        status = store_digest_deep(store, &digest);
+    }
+    store_close(store);
+    return failed(status) ? (struct store_digest){0} : digest;
+}
+
+static void flip_bit(struct world *world, const char *path)
+{
+    struct stat info;
+    uint8_t byte;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0 || info.st_size == 0) {
+        abort();
+    }
+    off_t at = (off_t)draw(world, (unsigned)info.st_size);
+    if (pread(fd, &byte, 1, at) != 1) {
+        abort();
+    }
+    byte ^= (uint8_t)(1U << draw(world, 8));
+    if (pwrite(fd, &byte, 1, at) != 1) {
+        abort();
+    }
+    (void)close(fd);
+}
+
+bool machine_rot(struct sim_node *node)
+{
+    char directory[SIM_PATH_SIZE];
+    char file[SIM_PATH_SIZE];
+    struct store_report report;
+    if (!paths_of(node, directory, file)) {
+        abort();
+    }
+    const struct store_options options = options_of(node, directory);
+    struct store_digest before = digest_of(&options);
+    if (before.index == 0) {
+        return false;
+    }
+    flip_bit(node->world, file);
+    node->world->troubles[TROUBLE_ROT]++;
+    struct status status = store_verify(&options, &report);
+    if (failed(status)) {
+        world_say(node->world, "a bit of the store of node %u rots: %s", node->number,
+                  status.message);
+        return true;
+    }
+    struct store_digest after = digest_of(&options);
+    if (memcmp(&before, &after, sizeof before) != 0) {
+        check_fail(node->world, VERDICT_DIVERGED,
+                   "node %u: a rotten bit changes what the store holds, unnoticed", node->number);
+    }
+    return false;
 }
 
 /* ---- Commands ---- */

@@ -12,6 +12,7 @@
 #include "base/crc32c.h"
 #include "log_io.h"
 #include "sim.h"
+#include "store/store.h"
 #include "wal_state.h"
 
 static enum mutant present;
@@ -33,6 +34,7 @@ static const char *const names[MUTANT_COUNT] = {
     [MUTANT_CLOSE] = "close",
     [MUTANT_STORE_SYNC] = "store-sync",
     [MUTANT_IMAGE_SYNC] = "image-sync",
+    [MUTANT_VERIFY] = "verify",
 };
 
 const char *mutant_name(enum mutant mutant)
@@ -91,6 +93,14 @@ struct status __wrap_wal_stage(struct wal *wal, struct wal_record *record)
 {
     bool leaves_out = present == MUTANT_CLOSE && record->type == WAL_RECORD_CLOSE;
     return leaves_out ? OK : __real_wal_stage(wal, record);
+}
+
+struct status __real_store_verify(const struct store_options *options, struct store_report *out);
+struct status __wrap_store_verify(const struct store_options *options, struct store_report *out);
+
+struct status __wrap_store_verify(const struct store_options *options, struct store_report *out)
+{
+    return present == MUTANT_VERIFY ? OK : __real_store_verify(options, out);
 }
 
 struct status __real_wal_set_term(struct wal *wal, raft_term term);

@@ -2,7 +2,7 @@
  * A bit rots in a file of a node that was stopped in good order, and what comes of it.
  *
  * Opened again, the log must refuse, or give exactly what it held before: the bit may be in bytes
- * that mean nothing. A node whose log refuses is replaced, as an operator does it: the leader takes
+ * that mean nothing; and with --rot the store, too. A node whose files are refused is replaced, as an operator does it: the leader takes
  * it out, and it joins again as another, with empty files. One at a time, so that the others remain a
  * quorum.
  *
@@ -75,7 +75,7 @@ static void say_held(struct world *world, const char *word, const struct held *h
               held->snapshot, held->snapshot_damaged ? ", damaged" : "");
 }
 
-static bool is_any_rotten(const struct world *world)
+bool rot_is_pending(const struct world *world)
 {
     for (unsigned i = 0; i < world->options.node_count; i++) {
         if (world->nodes[i].replacing != REPLACING_NOTHING) {
@@ -85,12 +85,37 @@ static bool is_any_rotten(const struct world *world)
     return false;
 }
 
+/* Are those left a quorum without it, whichever of the configurations that nodes have holds in the
+ * end? One under way may be taken back. No other change is begun until it is replaced. */
+static bool is_spared(const struct sim_node *node)
+{
+    const struct world *world = node->world;
+    for (unsigned i = 0; i < world->options.node_count; i++) {
+        const struct raft *raft = world->nodes[i].raft;
+        if (raft == NULL) {
+            continue;
+        }
+        unsigned at = raft_view_server(raft, node->id);
+        bool votes =
+            at < raft->configuration.n && raft->configuration.servers[at].role == RAFT_VOTER;
+        if (raft->configuration_uncommitted_index != 0 || (votes && raft_view_voters(raft) < 3)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void rot_strike(struct sim_node *node)
 {
     struct world *world = node->world;
     struct held before = {0};
     struct held after = {0};
-    if (!world->temper.rots || is_any_rotten(world) || failed(look(node, &before))) {
+    if (!world->temper.rots || rot_is_pending(world) || !is_spared(node) ||
+        failed(look(node, &before))) {
+        return;
+    }
+    if (world->options.rot && world->options.real_store && world_chance(world, 50)) {
+        node->replacing = machine_rot(node) ? REPLACING_REMOVAL : REPLACING_NOTHING;
         return;
     }
     if (!sim_disk_flip(&node->disk, world_chance(world, 70) ? ".wal" : ".snapshot")) {

@@ -173,6 +173,9 @@ static int change(struct sim_node *node, struct raft_change *request)
 
 static void act_change(struct world *world)
 {
+    if (rot_is_pending(world)) {
+        return;
+    }
     for (unsigned i = 0; i < world->options.node_count; i++) {
         struct sim_node *node = &world->nodes[i];
         bool may = node_leads(node) && (node->guard == NULL || guard_is_ready(node->guard));
@@ -277,8 +280,9 @@ static void draw_temper(struct world *world)
         .answer_max_ms = world_chance(world, 25) ? 60 : 3,
         .disk_fails = world_chance(world, 20),
         .disk_fills = world_chance(world, 20),
-        .rots = !world->options.members && world->options.node_count >= 3 &&
-                world->options.guarded && !world->options.whole && world_chance(world, 30),
+        .rots = world->options.rot ||
+                (!world->options.members && world->options.node_count >= 3 &&
+                 world->options.guarded && !world->options.whole && world_chance(world, 30)),
         .clocks_stray = world_chance(world, 30),
         .voters = world->options.members ? world_between(world, 1, voters_max) : voters_max,
         .hunts_leader = world_chance(world, 40),
