@@ -107,6 +107,7 @@ static const struct {
     [FAULT_EXPORT_ADVANCED] = {"export.advanced", true},
     [FAULT_VERIFY_ASK] = {"verify.ask", false},
     [FAULT_VERIFY_PROPOSE] = {"verify.propose", false},
+    [FAULT_HTTP_START] = {"http.start", false},
     [FAULT_CALL_PROPOSE] = {"call.propose", false},
     [FAULT_CALL_APPLIED] = {"call.applied", true},
     [FAULT_FORWARD_SEND] = {"forward.send", false},

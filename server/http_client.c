@@ -19,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/secret.h"
 #include "http_setup.h"
 
@@ -347,7 +348,7 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
 
 struct status http_start(struct http_client *client, struct http_call *call, http_done done)
 {
-    CURL *easy = curl_easy_init();
+    CURL *easy = fault_fires(FAULT_HTTP_START) ? NULL : curl_easy_init();
     assert(call->easy == NULL);
 
     if (easy == NULL) {

@@ -45,7 +45,7 @@ DEEDS = {
     "leader_leaves": ("leave.handed_over",),
     "remove": ("remove.applied",),
     "register": ("registrar.call", "registrar.answered", "registrar.propose", "registrar.proposed"),
-    "verify": ("verify.ask", "verify.propose"),
+    "verify": ("verify.ask", "http.start", "verify.propose"),
 }
 # Truncating a log wants leaders that disagree, and removing a segment wants more spares than a small
 # log makes: wal_crash_test and the simulation come by these. Damage, rebuilding and the
