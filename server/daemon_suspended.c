@@ -20,8 +20,6 @@
 #include "daemon_parts.h"
 #include "rebuild.h"
 
-#define STORE_MARGIN_SIZE ((uint64_t)8 << 20U) /* With less room in its map it counts as full. */
-
 struct probe {
     uv_work_t work;
     struct daemon *daemon;
@@ -58,10 +56,8 @@ static enum suspension_kind kind_of(struct daemon *daemon, struct status reason)
     if (reason.code == STATUS_FULL && daemon->store != NULL) {
         store_size(daemon->store, &size);
     }
-    if (size.max > 0 && size.used + STORE_MARGIN_SIZE > size.max) {
-        return SUSPENSION_STORE_FULL;
-    }
-    return suspension_kind_of(reason, daemon->config.data_directory);
+    return size.full ? SUSPENSION_STORE_FULL
+                     : suspension_kind_of(reason, daemon->config.data_directory);
 }
 
 void daemon_fail(struct daemon *daemon, struct status reason)

@@ -5,7 +5,7 @@
  *             -- wake me in n ms ----> uv_timer -- due ----> curl_multi_socket_action()
  *                                                  then: take finished calls, answer them
  *
- * Calls are answered from finish_calls() only, outside of libcurl's own functions, so that a `done`
+ * Calls are answered from go_on() only, outside of libcurl's own functions, so that a `done`
  * may start and cancel calls as it likes.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -13,6 +13,7 @@
 #include "http_client.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -21,12 +22,12 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/secret.h"
+#include "http_headers.h"
 #include "http_setup.h"
 
 #define CONNECTION_AGE_S_MAX 600L /* Then a new one: names and certificates change. */
 #define CONNECTIONS_KEPT_MAX 16L
 #define RECEIVE_SIZE_FIRST 16384 /* Bytes; a token's answer fits without being moved. */
-#define HEADER_NUMBER_DIGITS_MAX 12
 
 struct http_client {
     uv_loop_t *loop;
@@ -34,8 +35,8 @@ struct http_client {
     CURLM *multi;
     char *user_agent;
     char *proxy_url;
-    size_t call_count;
-    size_t handle_count; /* uv handles that are not closed yet. */
+    struct http_call *calls; /* Under way. */
+    size_t handle_count;     /* uv handles that are not closed yet. */
     void (*closed)(void *context);
     void *closed_context;
 };
@@ -67,95 +68,7 @@ static struct status curl_failure(CURLcode code, const char *detail, bool sent)
     return fail(STATUS_UNREACHABLE, "not reachable: %s", text);
 }
 
-static bool parse_number(struct slice text, size_t *digit_count, uint64_t *out)
-{
-    const char *bytes = text.data;
-    uint64_t number = 0;
-    size_t i = 0;
-
-    while (i < text.size && i < HEADER_NUMBER_DIGITS_MAX && bytes[i] >= '0' && bytes[i] <= '9') {
-        number = number * 10 + (uint64_t)(bytes[i] - '0');
-        i++;
-    }
-    *digit_count = i;
-    *out = number;
-    return i > 0;
-}
-
-static unsigned clamp_retry_after(uint64_t seconds)
-{
-    if (seconds < 1) {
-        return 1;
-    }
-    return seconds < HTTP_RETRY_AFTER_S_MAX ? (unsigned)seconds : HTTP_RETRY_AFTER_S_MAX;
-}
-
-unsigned http_retry_after(struct slice value, uint64_t now_ms)
-{
-    uint64_t seconds = 0;
-    size_t digit_count = 0;
-    const char *bytes = value.data;
-
-    if (bytes == NULL) {
-        return 0; /* No such header. */
-    }
-    if (parse_number(value, &digit_count, &seconds)) {
-        bool all = digit_count == value.size;
-        bool suffixed = digit_count + 1 == value.size && bytes[digit_count] == 's';
-        return all || suffixed ? clamp_retry_after(seconds) : 0;
-    }
-
-    char text[64];
-    if (value.size == 0 || !slice_to_text(value, text, sizeof text)) {
-        return 0;
-    }
-    time_t at = curl_getdate(text, NULL);
-    if (at <= 0) {
-        return 0;
-    }
-    uint64_t at_ms = (uint64_t)at * 1000;
-    return clamp_retry_after(at_ms > now_ms ? (at_ms - now_ms + 999) / 1000 : 0);
-}
-
 /* ---- Answers ---- */
-
-static struct slice header_of(CURL *easy, const char *name)
-{
-    struct curl_header *header = NULL;
-
-    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) {
-        return (struct slice){0};
-    }
-    return slice_of(header->value);
-}
-
-static uint64_t header_number(CURL *easy, const char *name)
-{
-    struct slice value = header_of(easy, name);
-    size_t digit_count = 0;
-    uint64_t number = 0;
-
-    if (!parse_number(value, &digit_count, &number) || digit_count != value.size) {
-        return UINT64_MAX;
-    }
-    return number;
-}
-
-static void read_answer(struct http_call *call, struct http_response *response)
-{
-    long code = 0;
-
-    (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
-    response->code = code > 0 ? (unsigned)code : 0;
-    /* A time to wait until is one of the cloud's clock, which may differ from ours. */
-    uint64_t now_ms = response->trace.date_ms != 0 ? response->trace.date_ms : clock_now_ms();
-    response->retry_after_s = http_retry_after(header_of(call->easy, "Retry-After"), now_ms);
-    response->quota_limit = header_number(call->easy, "X-Ratelimit-Org-Limit");
-    if (response->quota_limit == UINT64_MAX) {
-        response->quota_limit = header_number(call->easy, "X-RateLimit-GROUP-Limit");
-    }
-    response->quota_remaining = header_number(call->easy, "X-Ratelimit-Org-Remaining");
-}
 
 /* Whether any byte of the call may have reached the other side. */
 static bool was_sent(CURL *easy)
@@ -165,13 +78,27 @@ static bool was_sent(CURL *easy)
     return request_size > 0;
 }
 
-/* Takes the call away from libcurl. What was received is the caller's to release. */
-static void detach(struct http_call *call)
+/* Takes the call away from libcurl. */
+static void take_back(struct http_call *call)
 {
     (void)curl_multi_remove_handle(call->client->multi, call->easy);
     curl_easy_cleanup(call->easy);
     call->easy = NULL;
-    call->client->call_count--;
+}
+
+/* Takes the call out of the client. What was received is the caller's to release. */
+static void detach(struct http_call *call)
+{
+    struct http_call **link = &call->client->calls;
+
+    if (call->easy != NULL) {
+        take_back(call);
+    }
+    while (*link != call) {
+        link = &(*link)->next;
+    }
+    *link = call->next;
+    call->lost = false;
 }
 
 static void wipe(struct buffer *received)
@@ -190,15 +117,17 @@ static void finish_call(struct http_call *call, CURLcode code)
         .quota_remaining = UINT64_MAX,
     };
 
-    http_trace_read(call->easy, code, call->error, call->client->proxy_url != NULL,
-                    &response.trace);
+    if (!call->lost) {
+        http_trace_read(call->easy, code, call->error, call->client->proxy_url != NULL,
+                        &response.trace);
+    }
     if (call->overflowed) {
         response.status =
             fail(STATUS_CORRUPT, "answer larger than %zu bytes", call->response_size_max);
     } else if (code != CURLE_OK) {
-        response.status = curl_failure(code, call->error, was_sent(call->easy));
+        response.status = curl_failure(code, call->error, call->lost || was_sent(call->easy));
     } else {
-        read_answer(call, &response);
+        http_headers_read(call->easy, &response);
     }
     detach(call);
 
@@ -226,6 +155,8 @@ static void finish_calls(struct http_client *client)
 }
 
 /* ---- libcurl on libuv ---- */
+
+static void go_on(struct http_client *client, CURLMcode code);
 
 static void on_handle_closed(struct http_client *client)
 {
@@ -259,8 +190,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct http_client *client = timer->data;
     int running = 0;
-    (void)curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    finish_calls(client);
+    go_on(client, curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running));
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -273,8 +203,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     flags |= status < 0 ? CURL_CSELECT_ERR : 0;
     flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
     flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
-    (void)curl_multi_socket_action(client->multi, socket->fd, flags, &running);
-    finish_calls(client);
+    go_on(client, curl_multi_socket_action(client->multi, socket->fd, flags, &running));
 }
 
 static int set_timer(CURLM *multi, long timeout_ms, void *context)
@@ -325,7 +254,7 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *context, voi
         socket = watch(client, fd);
     }
     if (socket == NULL) {
-        return -1; /* libcurl then fails the calls with CURLM_ABORTED_BY_CALLBACK. */
+        return -1; /* CURLM_ABORTED_BY_CALLBACK, then. */
     }
     events |= (what & CURL_POLL_IN) != 0 ? UV_READABLE : 0;
     events |= (what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0;
@@ -344,6 +273,37 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
     return buffer_append(&call->received, bytes, arrived) ? arrived : CURL_WRITEFUNC_ERROR;
 }
 
+/* ---- libcurl, begun and ended ---- */
+
+/* Takes its sockets back through set_socket(). */
+static void close_multi(struct http_client *client)
+{
+    if (client->multi != NULL) {
+        (void)curl_multi_cleanup(client->multi);
+        client->multi = NULL;
+    }
+    (void)uv_timer_stop(&client->timer);
+}
+
+static bool open_multi(struct http_client *client)
+{
+    CURLM *multi = curl_multi_init();
+    client->multi = multi;
+    bool opened =
+        multi != NULL &&
+        curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, set_socket) == CURLM_OK &&
+        curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
+        curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
+        curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
+        curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT_MAX) == CURLM_OK &&
+        curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)HTTP_HOST_CONNECTIONS_MAX) ==
+            CURLM_OK;
+    if (!opened) {
+        close_multi(client);
+    }
+    return opened;
+}
+
 /* ---- Calls ---- */
 
 struct status http_start(struct http_client *client, struct http_call *call, http_done done)
@@ -357,6 +317,7 @@ struct status http_start(struct http_client *client, struct http_call *call, htt
     call->done = done;
     call->client = client;
     call->overflowed = false;
+    call->lost = false;
     call->error[0] = '\0';
     if (call->response_size_max == 0) {
         call->response_size_max = HTTP_RESPONSE_SIZE_DEFAULT;
@@ -368,20 +329,22 @@ struct status http_start(struct http_client *client, struct http_call *call, htt
                     curl_easy_strerror(code));
     }
 
-    CURLMcode added = curl_multi_add_handle(client->multi, easy);
+    bool open = client->multi != NULL || open_multi(client);
+    CURLMcode added = open ? curl_multi_add_handle(client->multi, easy) : CURLM_OUT_OF_MEMORY;
     if (added != CURLM_OK) {
         curl_easy_cleanup(easy);
         buffer_release(&call->received);
         return fail(STATUS_NO_MEMORY, "start an HTTPS call: %s", curl_multi_strerror(added));
     }
     call->easy = easy;
-    client->call_count++;
+    call->next = client->calls;
+    client->calls = call;
     return OK;
 }
 
 void http_cancel(struct http_call *call)
 {
-    if (call->easy == NULL) {
+    if (call->easy == NULL && !call->lost) {
         return;
     }
     detach(call);
@@ -390,23 +353,40 @@ void http_cancel(struct http_call *call)
 
 /* ---- The client ---- */
 
-static bool multi_setup(struct http_client *client)
+static struct http_call *find_lost(const struct http_client *client)
 {
-    CURLM *multi = client->multi;
-    return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, set_socket) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT_MAX) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-                             (long)HTTP_HOST_CONNECTIONS_MAX) == CURLM_OK;
+    struct http_call *call = client->calls;
+
+    while (call != NULL && !call->lost) {
+        call = call->next;
+    }
+    return call;
+}
+
+/* A libcurl that could not go on, for want of memory or of a socket to watch, says so once and of no
+ * call in particular. It may never speak of one of them again, and 7.88 divides by zero when it is
+ * asked on: all calls end here, and another libcurl takes the next. */
+static void go_on(struct http_client *client, CURLMcode code)
+{
+    finish_calls(client);
+    if (code == CURLM_OK) {
+        return;
+    }
+    for (struct http_call *call = client->calls; call != NULL; call = call->next) {
+        call->lost = true;
+        take_back(call);
+    }
+    close_multi(client);
+    for (struct http_call *call = find_lost(client); call != NULL; call = find_lost(client)) {
+        (void)snprintf(call->error, sizeof call->error, "%s", curl_multi_strerror(code));
+        finish_call(call,
+                    code == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_ABORTED_BY_CALLBACK);
+    }
 }
 
 static void free_client(struct http_client *client)
 {
-    if (client->multi != NULL) {
-        (void)curl_multi_cleanup(client->multi);
-    }
+    close_multi(client);
     free(client->user_agent);
     free(client->proxy_url);
     free(client);
@@ -425,11 +405,10 @@ struct status http_client_open(struct uv_loop_s *loop, const char *user_agent,
         return fail(STATUS_NO_MEMORY, "open the HTTPS client");
     }
     client->loop = loop;
-    client->multi = curl_multi_init();
     client->user_agent = alloc_text(user_agent);
     client->proxy_url = proxy_url != NULL ? alloc_text(proxy_url) : NULL;
     bool copied = client->user_agent != NULL && (client->proxy_url != NULL) == (proxy_url != NULL);
-    if (client->multi == NULL || !copied || !multi_setup(client)) {
+    if (!copied || !open_multi(client)) {
         free_client(client);
         return fail(STATUS_NO_MEMORY, "open the HTTPS client");
     }
@@ -446,9 +425,8 @@ struct status http_client_open(struct uv_loop_s *loop, const char *user_agent,
 
 void http_client_close(struct http_client *client, void (*closed)(void *context), void *context)
 {
-    assert(client->call_count == 0);
-    (void)curl_multi_cleanup(client->multi); /* Takes its sockets back through set_socket(). */
-    client->multi = NULL;
+    assert(client->calls == NULL);
+    close_multi(client);
     client->closed = closed;
     client->closed_context = context;
     uv_close((uv_handle_t *)&client->timer, on_timer_closed);

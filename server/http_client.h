@@ -76,10 +76,12 @@ struct http_call {
     /* Private to http_client. */
     http_done done;
     struct http_client *client;
+    struct http_call *next; /* Of those under way. */
     CURL *easy;
     struct curl_slist lines[HTTP_HEADERS_MAX + 1];
     struct buffer received;
     bool overflowed;
+    bool lost; /* By a libcurl that failed as a whole. */
     char error[CURL_ERROR_SIZE];
 };
 

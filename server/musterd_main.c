@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "daemon.h"
+#include "last_words.h"
 
 #define EXIT_CONFIG 78
 #define DEFAULT_FILE "/etc/muster/musterd.conf"
@@ -127,6 +128,7 @@ static void harden(void)
 #endif
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
+    last_words_prepare();
 }
 
 const char *argp_program_version = "musterd " MUSTER_VERSION;

@@ -138,6 +138,7 @@ void store_size(struct store *store, struct store_size *out)
     int fd = -1;
     *out = (struct store_size){
         .max = store->map_size_max,
+        .full = store->writer.map_full,
         .record_count = store->head.export.retained,
     };
     reader_begin(&txn, store, NULL);

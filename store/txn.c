@@ -55,6 +55,12 @@ void txn_fail(struct txn *txn, struct status status)
     }
 }
 
+static void fail_write(struct txn *txn, int rv, const char *action)
+{
+    txn->map_full = rv == MDB_MAP_FULL;
+    txn->status = status_of_lmdb(rv, action);
+}
+
 struct status txn_commit(struct txn *txn)
 {
     if (!failed(txn->status) && fault_fires(FAULT_STORE_COMMIT)) {
@@ -67,7 +73,7 @@ struct status txn_commit(struct txn *txn)
     int rv = mdb_txn_commit(txn->mdb);
     txn->mdb = NULL; /* LMDB frees it, whether or not the commit went through. */
     if (rv != MDB_SUCCESS) {
-        txn->status = status_of_lmdb(rv, "commit");
+        fail_write(txn, rv, "commit");
     }
     return txn->status;
 }
@@ -188,7 +194,7 @@ void txn_put(struct txn *txn, enum table table, struct slice key, struct slice v
     mix_change(txn, table, key, &value); /* First: a put may move the page `value` lies in. */
     int rv = put(txn, table, key, value, 0);
     if (rv != MDB_SUCCESS) {
-        txn->status = status_of_lmdb(rv, "put");
+        fail_write(txn, rv, "put");
     }
 }
 
@@ -203,7 +209,7 @@ void txn_append(struct txn *txn, enum table table, struct slice key, struct slic
         txn->status =
             fail(STATUS_CORRUPT, "append: a higher key exists in table %u", (unsigned)table);
     } else if (rv != MDB_SUCCESS) {
-        txn->status = status_of_lmdb(rv, "append");
+        fail_write(txn, rv, "append");
     }
 }
 
@@ -218,7 +224,7 @@ bool txn_insert(struct txn *txn, enum table table, struct slice key, struct slic
         return true;
     }
     if (rv != MDB_KEYEXIST) {
-        txn->status = status_of_lmdb(rv, "insert");
+        fail_write(txn, rv, "insert");
     }
     return false;
 }
@@ -234,7 +240,7 @@ void txn_delete(struct txn *txn, enum table table, struct slice key)
     if (rv == MDB_SUCCESS) {
         mix_change(txn, table, key, NULL);
     } else if (rv != MDB_NOTFOUND) {
-        txn->status = status_of_lmdb(rv, "delete");
+        fail_write(txn, rv, "delete");
     }
 }
 

@@ -53,6 +53,7 @@ struct txn {
     struct buffer sealed;          /* A value and its checksum, on their way into a page. */
     struct divergence *divergence; /* Where apply notes what it found to differ; NULL in readers. */
     size_t written;                /* Bytes of keys and values put or deleted. */
+    bool map_full;                 /* It was for want of room in the map, not on the disk. */
     struct status status;          /* The first failure, or OK. */
 };
 

@@ -420,6 +420,7 @@ MUST_USE struct status store_audit_verify_flushed(struct store *store, struct au
 struct store_size {
     uint64_t used;    /* Bytes of pages in use. */
     uint64_t max;     /* map_size_max */
+    bool full;        /* A change failed for want of more. */
     uint64_t on_disk; /* Bytes of the data file. */
     uint64_t record_count;
 };

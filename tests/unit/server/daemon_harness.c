@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "daemon.h"
 
@@ -87,6 +88,9 @@ static void run(const struct config *config, const char *folder)
     (void)snprintf(path, sizeof path, "%s/log", folder);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     (void)dup2(fd, STDERR_FILENO);
+    (void)snprintf(path, sizeof path, "%s/faults", folder);
+    (void)setenv("MUSTER_FAULT_TABLE", path, 1);
+    CHECK_OK(fault_open());
     log_open("musterd");
     log_set_level(LOG_LEVEL_INFO);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);

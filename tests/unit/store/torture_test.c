@@ -76,6 +76,9 @@ static void torture(enum fault_point point, enum status_code code)
             CHECK_CODE(store_apply(fixture.store, next, NULL, 0, &outcome), code);
             CHECK_CODE(store_flush(fixture.store), code);
             CHECK_CODE(store_sync(fixture.store), code);
+            struct store_size size;
+            store_size(fixture.store, &size);
+            CHECK(size.full == (code == STATUS_FULL)); /* The map, and no disk. */
             uint64_t flushed = store_flushed_index(fixture.store);
             fixture_reopen(&fixture);
             CHECK(store_applied_index(fixture.store) >= flushed);
