@@ -2,6 +2,7 @@
 """kill -9 at every fault point of the real musterd, then a restart and a comparison.
 
     kill_points_test.py                       each point once, at the next visit
+    kill_points_test.py --share 3             a third of the points of each deed; the seed says which
     kill_points_test.py --walk [--visits N]   each point in each deed that comes by it, at the visits
                                               0, 1, 2, 4, 8 ... up to N of them (all), compared after each
     kill_points_test.py --walk --deed join    of one deed only; --point wal.sync: of one point only
@@ -400,8 +401,9 @@ def visits_to_try(count, limit):
 def once_each(killing, options):
     unmet = []
     killing.patience = 2
-    for deed, points in DEEDS.items():
-        if options.deed not in (None, deed):
+    for number, (deed, points) in enumerate(DEEDS.items()):
+        points = points[(options.seed + number) % options.share::options.share]
+        if options.deed not in (None, deed) or not points:
             continue
         begun = time.monotonic()
         unmet += killing.chain(deed, [(point, 0) for point in points])
@@ -433,6 +435,7 @@ def main():
     parser.add_argument("--visits", type=int, default=40)
     parser.add_argument("--deed", choices=DEEDS)
     parser.add_argument("--point")
+    parser.add_argument("--share", type=int, default=1)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("MUSTER_SEED", "1")))
     options = parser.parse_args()
     with World("killpoints") as world:

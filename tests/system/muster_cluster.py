@@ -35,7 +35,9 @@ TAIL_LINES = 200  # Of all logs together, when a test has failed.
 TAIL_LINES_LEAST = 15  # Of one of them.
 LINE_SIZE_MAX = 500
 BEGUN_S = time.monotonic()
-PORTS = range(15000, 32000)  # Below the kernel's own choices, so that a restarted node finds its port free.
+# Several tests may run at once: each has a share of its own of whatever all of them must choose from.
+SHARES = 34
+PORTS_FIRST, PORTS_EACH = 15000, 500  # Below the kernel's own choices, so that a restarted node finds its port free.
 
 # What a call to a node that is starting, stopping or electing may meet.
 PASSING = (OSError, Lost, RpcError)
@@ -51,6 +53,19 @@ def last_lines(path, count):
         file.seek(max(0, os.path.getsize(path) - count * LINE_SIZE_MAX))
         lines = file.read().decode(errors="replace").splitlines()
     return [line[:LINE_SIZE_MAX] for line in lines[-count:]]
+
+
+def claim_share():
+    """The number of a share that no other test has, and the socket that keeps it until this process ends."""
+    for number in random.SystemRandom().sample(range(SHARES), SHARES):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0muster-test-share-{number}")
+        except OSError:
+            claim.close()
+            continue
+        return number, claim
+    raise Failure(f"{SHARES} tests run at once")
 
 
 class Late(Exception):
@@ -76,7 +91,8 @@ class World:
         self.nodes = []
         self.cleanups = []  # Called, last first, when everything is stopped.
         self.cli_outputs = []  # (arguments, stdout, stderr)
-        self.ports = set()
+        self.ports = set()  # Given away.
+        self.share, self.claim = claim_share()
         self.allowed_words = []  # Sanitizer words that a test provokes on purpose: none so far.
 
     def program(self, name):
@@ -87,7 +103,7 @@ class World:
 
     def free_port(self, address="127.0.0.1"):
         while True:
-            port = random.SystemRandom().choice(PORTS)
+            port = PORTS_FIRST + self.share * PORTS_EACH + random.SystemRandom().randrange(PORTS_EACH)
             with socket.socket() as trial:
                 try:
                     trial.bind((address if address.startswith("127.") else "", port))
@@ -179,6 +195,7 @@ class World:
     def __exit__(self, kind, problem, trace):
         signal.alarm(0)
         problems = self.stop_all()
+        self.claim.close()
         problems += [f"left over: {line}" for line in self.leftovers()]
         problems += self.sanitizer_reports()
         for cleanup in reversed(self.cleanups):

@@ -63,7 +63,7 @@ class Mortal(Node):
 
     def cause_of_death(self):
         if self.process.returncode == -signal.SIGKILL:
-            for point, visit in self.armed:
+            for point, visit in reversed(self.armed):  # Armed last, most likely.
                 if self.table.visits(point) > visit:
                     return point
         return None

@@ -35,7 +35,7 @@ class Network:
 
     def __init__(self, world, names):
         self.tag = f"mt{os.getpid() % 100000}"
-        self.subnet = f"198.18.{os.getpid() % 250 + 1}"
+        self.subnet = f"198.18.{world.share + 1}"
         self.names = names
         world.cleanups.append(self.remove)
         self.run("ip", "link", "add", self.tag, "type", "bridge")
@@ -130,7 +130,7 @@ def check_alone(cluster, ledger, alone, others):
     problem = refusal_of(alone, "records.submit", ledger.params(mids))
     check(problem is not None, "a node that is alone accepted records")
     check_says_why("a write", problem, others)
-    check(time.monotonic() - begun < 2, "a write without quorum was not refused at once")
+    check(time.monotonic() - begun < 4, "a write without quorum was not refused at once")
     ledger.refused.update(mids)
     for method, params in (("registration.disable", {}), ("cluster.token.create", {}), ("export.pause", {}),
                            ("cluster.status", {}), ("records.search", {"key": "mid", "value": "1"})):
