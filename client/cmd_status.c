@@ -224,6 +224,8 @@ int cmd_show_export(struct cli *cli, const void *result, bool compact)
         {"pending at most", "outbox_max", COLUMN_COUNT},
         {"bundles sent", "bundles_sent", COLUMN_COUNT},
         {"calls left", "quota_remaining", COLUMN_COUNT},
+        {"calls in the last hour", "calls_last_hour", COLUMN_COUNT},
+        {"calls an hour at most", "quota_limit", COLUMN_COUNT},
     };
     const struct rpc_export *export = result;
     if (compact) {

@@ -73,7 +73,15 @@ static void look_at_quota(struct doctor *doctor, const struct rpc_export *export
                    slice_of("It goes on by itself. The organisation's calls are shared with its "
                             "other products: see which of them uses so many."));
     } else if (export->quota_remaining == UINT64_MAX) {
-        add_ok(doctor, "quota", slice_of("not told by the cloud since this leader leads"));
+        char most[OUTPUT_TEXT_SIZE] = "an unknown number";
+        if (export->quota_limit != 0) {
+            (void)output_count(export->quota_limit, most);
+        }
+        add_ok(doctor, "quota",
+               doctor_text(doctor,
+                           "%llu calls in the last hour by this leader, of %s for the whole "
+                           "organisation; the cloud does not say how many are left",
+                           (unsigned long long)export->calls_last_hour, most));
     } else {
         bool low = export->quota_remaining < QUOTA_WARNING;
         doctor_add(doctor, "quota", low ? DOCTOR_WARNING : DOCTOR_OK, low ? "quota-low" : "ok",

@@ -105,6 +105,8 @@ static const struct codec_field export_fields[] = {
     CODEC_FIELD(struct rpc_export, 16, bundles_sent, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_export, 17, quota_remaining, CODEC_U64, UINT64_MAX),
     CODEC_NESTED(struct rpc_export, 18, freshness, CODEC_MESSAGE, 0, &rpc_freshness_codec),
+    CODEC_OPTIONAL(struct rpc_export, 19, quota_limit, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_export, 20, calls_last_hour, CODEC_U64, UINT64_MAX),
 };
 const struct codec rpc_export_codec = CODEC(struct rpc_export, "export", export_fields);
 

@@ -175,6 +175,8 @@ void cloud_export_state(const struct cloud *cloud, struct cloud_export_state *ou
         .state = exporter_state(&cloud->exporter),
         .bundles_sent = cloud->exporter.bundles_sent,
         .quota_remaining = cloud->exporter.quota_remaining,
+        .quota_limit = cloud->quota_limit,
+        .calls_last_hour = quota_window_sum(&cloud->calls, clock_monotonic_ms()),
     };
     (void)snprintf(out->last_error, sizeof out->last_error, "%s", cloud->exporter.last_error);
 }

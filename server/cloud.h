@@ -100,6 +100,8 @@ struct cloud_export_state {
     char last_error[CLOUD_TEXT_SIZE]; /* Of the last call that failed, empty after a success. */
     uint64_t bundles_sent;            /* Since this node leads. */
     uint64_t quota_remaining;         /* UINT64_MAX: unknown. */
+    uint64_t quota_limit;             /* Calls an hour; 0: unknown. */
+    uint64_t calls_last_hour;         /* That count, by this node. */
 };
 
 void cloud_export_state(const struct cloud *cloud, struct cloud_export_state *out);

@@ -15,6 +15,7 @@
 #include "exchange.h"
 #include "exporter.h"
 #include "oauth.h"
+#include "quota_window.h"
 #include "registrar.h"
 #include "verifier.h"
 
@@ -70,7 +71,10 @@ struct cloud {
     uv_timer_t timers[CLOUD_TIMER_COUNT];
     uv_prepare_t look; /* Runs once before the loop waits, after something was applied. */
 
-    struct oauth oauth; /* Of the selected credentials. */
+    struct quota_window
+        calls;            /* That count: bundles answered and tokens asked for, by this node. */
+    uint64_t quota_limit; /* Calls an hour, as the cloud said last; 0: not yet. */
+    struct oauth oauth;   /* Of the selected credentials. */
     struct oauth_grant token_grant;
     uint64_t account; /* Which credentials these are, see cloud_account(). */
 

@@ -85,6 +85,7 @@ void ctia_answer_read(const struct http_response *response, const char *url,
         .result = CTIA_FAILED,
         .retry_after_s = response->retry_after_s,
         .quota_remaining = response->quota_remaining,
+        .quota_limit = response->quota_limit == UINT64_MAX ? 0 : response->quota_limit,
     };
     if (failed(response->status)) {
         explain(out, CTIA_FAILED, "private intelligence", response->status.message);

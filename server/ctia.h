@@ -35,6 +35,7 @@ struct ctia_answer {
     struct slice body;        /* CTIA_TAKEN only; valid during the callback. */
     unsigned retry_after_s;   /* 0: not said. */
     uint64_t quota_remaining; /* UINT64_MAX: not said. */
+    uint64_t quota_limit;     /* 0: not said. */
     char reason[REASON_SIZE]; /* For an operator, unless taken. */
 };
 

@@ -222,6 +222,8 @@ struct status view_export(struct daemon *daemon, struct arena *arena, bool stale
         .last_error = arena_copy(arena, slice_of(state.last_error)),
         .bundles_sent = state.bundles_sent,
         .quota_remaining = state.quota_remaining,
+        .quota_limit = state.quota_limit,
+        .calls_last_hour = state.calls_last_hour,
         .freshness = daemon_freshness(daemon, stale),
     };
     return OK;

@@ -200,6 +200,8 @@ struct rpc_export {
     uint64_t
         quota_remaining; /* Calls left in the window as the cloud said last; UINT64_MAX: unknown. */
     struct rpc_freshness freshness;
+    uint64_t quota_limit;     /* The organisation's calls an hour, as the cloud said; 0: not yet. */
+    uint64_t calls_last_hour; /* By this leader: bundles, and tokens asked for. */
 };
 extern const struct codec rpc_export_codec;
 
