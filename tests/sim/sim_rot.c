@@ -92,8 +92,11 @@ static bool is_spared(const struct sim_node *node)
     const struct world *world = node->world;
     for (unsigned i = 0; i < world->options.node_count; i++) {
         const struct raft *raft = world->nodes[i].raft;
-        if (raft == NULL) {
+        if (raft == NULL || i == node->number) {
             continue;
+        }
+        if (raft->state == RAFT_UNAVAILABLE) {
+            return false; /* Closed: what it knew is gone from memory. */
         }
         unsigned at = raft_view_server(raft, node->id);
         bool votes =
