@@ -1,14 +1,22 @@
 /*
- * Secrets: anonymous mappings, locked and undumpable.
+ * Secrets: anonymous mappings, locked, undumpable, and empty in a child process.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/secret.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+static atomic_bool unlocked; /* Of the whole process, as is the limit. */
+
+bool secret_all_locked(void)
+{
+    return !atomic_load(&unlocked);
+}
 
 struct status secret_reserve(struct secret *secret, size_t size)
 {
@@ -23,8 +31,11 @@ struct status secret_reserve(struct secret *secret, size_t size)
     if (pages == MAP_FAILED) {
         return fail(STATUS_NO_MEMORY, "map memory for a secret");
     }
-    (void)mlock(pages, pages_size);
+    if (mlock(pages, pages_size) != 0) {
+        atomic_store(&unlocked, true);
+    }
     (void)madvise(pages, pages_size, MADV_DONTDUMP);
+    (void)madvise(pages, pages_size, MADV_WIPEONFORK);
     *secret = (struct secret){.pages = pages, .size = size, .pages_size = pages_size};
     return OK;
 }

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/x509.h"
+#include "root_secret.h"
 
 #define SYNC_ROUNDS 15
 #define SYNC_SIZE 4096 /* Bytes: a page of the log. */
@@ -36,17 +37,15 @@ static void look_at_path(struct findings *findings, struct path_seen seen)
 
 static void look_at_files(struct findings *findings, const struct config *config)
 {
-    char secret[CONFIG_TEXT_SIZE + 16];
-    bool own = config->root_secret_file[0] == '\0';
-    (void)snprintf(secret, sizeof secret, "%s%s",
-                   own ? config->data_directory : config->root_secret_file,
-                   own ? "/root.secret" : "");
+    char secret[ROOT_SECRET_PATH_SIZE];
+    root_secret_path(config->data_directory, config->root_secret_file, secret, sizeof secret);
     look_at_path(findings, (struct path_seen){.subject = "data folder",
                                               .path = config->data_directory,
                                               .folder = true,
                                               .refused_mode = 0077});
-    look_at_path(findings, (struct path_seen){
-                               .subject = "root secret", .path = secret, .refused_mode = 0077});
+    look_at_path(findings, (struct path_seen){.subject = "root secret",
+                                              .path = secret,
+                                              .refused_mode = ROOT_SECRET_MODE_REFUSED});
     if (config->cloud_ca_file[0] != '\0') {
         look_at_path(findings, (struct path_seen){.subject = "cloud's CA",
                                                   .path = config->cloud_ca_file,

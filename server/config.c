@@ -37,7 +37,8 @@ const struct config_row config_rows[] = {
     TEXT(data_directory, CONFIG_PATH, "/var/lib/muster",
          "Folder for the log, the store and the node's sealed keys."),
     TEXT(root_secret_file, CONFIG_PATH, "",
-         "File with the secret that seals the node's keys; DATA_DIRECTORY/root.secret if empty."),
+         "File with the 32 bytes that seal the node's keys. If empty: systemd's credential "
+         "muster-root-secret, or DATA_DIRECTORY/root.secret, which is made at the first start."),
     TEXT(socket, CONFIG_PATH, "/run/muster/rpc.sock", "UNIX socket of the admin RPC."),
     TEXT(rpc_listen, CONFIG_ADDRESS, "127.0.0.1:7670",
          "Where the admin RPC listens with TLS, for members, joining nodes and operators."),

@@ -7,14 +7,9 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <argp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -23,6 +18,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "daemon.h"
+#include "harden.h"
 #include "last_words.h"
 
 #define EXIT_CONFIG 78
@@ -118,19 +114,6 @@ static struct status read_config(const struct arguments *arguments, struct confi
     return failed(status) ? status : config_finish(config);
 }
 
-/* Secrets live in this process: no core dump, no other process of the same user may look in. */
-static void harden(void)
-{
-    const struct rlimit none = {0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-#ifndef __SANITIZE_ADDRESS__ /* The leak check at exit must look into the process. */
-    (void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-    (void)umask(077);
-    (void)signal(SIGPIPE, SIG_IGN);
-    last_words_prepare();
-}
-
 const char *argp_program_version = "musterd " MUSTER_VERSION;
 
 int main(int argc, char **argv)
@@ -151,7 +134,10 @@ int main(int argc, char **argv)
     };
     argp_err_exit_status = EXIT_CONFIG;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    struct status status = fault_open();
+    struct status status = harden_libraries();
+    if (!failed(status)) {
+        status = fault_open();
+    }
     if (!failed(status)) {
         status = read_config(&arguments, &config);
     }
@@ -169,10 +155,8 @@ int main(int argc, char **argv)
     (void)log_level_parse(config.log_level, &level);
     log_open("musterd");
     log_set_level(level);
-    harden();
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        return EXIT_FAILURE;
-    }
+    harden_process();
+    last_words_prepare();
     int exit_code;
     struct daemon_next next = {0};
     do {

@@ -15,15 +15,13 @@
 #include "base/random.h"
 #include "file.h"
 
-#define PATH_MAX_SIZE 1024
-
 /* Whoever else can read it has this node's keys; whoever can write it can take them away. */
 static struct status check_mode(const char *path, const struct stat *file)
 {
     if (!S_ISREG(file->st_mode)) {
         return fail(STATUS_INVALID, "%s is not a plain file", path);
     }
-    if ((file->st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+    if ((file->st_mode & ROOT_SECRET_MODE_REFUSED) != 0) {
         return fail(STATUS_INVALID, "%s has mode %03o, others may use it: chmod 0400 it", path,
                     (unsigned)(file->st_mode & 0777U));
     }
@@ -69,20 +67,16 @@ static struct status read_file(const char *path, struct secret *out)
     return status;
 }
 
-/* The data folder's own: made where no node has lived yet. */
-static struct status read_own(const char *data_directory, struct secret *out)
+/* Made where no node has lived yet. */
+static struct status make(const char *data_directory, const char *path, struct secret *out)
 {
-    char path[PATH_MAX_SIZE];
-    (void)snprintf(path, sizeof path, "%.900s/root.secret", data_directory);
-    struct status status = read_file(path, out);
-    if (status.code != STATUS_NOT_FOUND) {
-        return status;
-    }
     if (file_is_there(data_directory, "CURRENT")) {
-        return fail(STATUS_INVALID, "%s is gone, and it seals this node's keys: give it back",
+        return fail(STATUS_INVALID,
+                    "%s is gone, and it seals this node's keys: give it back, or the credential "
+                    "that was in use",
                     path);
     }
-    status = secret_reserve(out, ROOT_SECRET_SIZE);
+    struct status status = secret_reserve(out, ROOT_SECRET_SIZE);
     if (failed(status)) {
         return status;
     }
@@ -94,17 +88,31 @@ static struct status read_own(const char *data_directory, struct secret *out)
     return status;
 }
 
+static const char *credentials_folder(void)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    return folder != NULL && file_is_there(folder, ROOT_SECRET_CREDENTIAL) ? folder : NULL;
+}
+
+void root_secret_path(const char *data_directory, const char *configured, char *out,
+                      size_t out_size)
+{
+    const char *folder = credentials_folder();
+    if (configured[0] != '\0') {
+        (void)snprintf(out, out_size, "%.900s", configured);
+    } else if (folder != NULL) {
+        (void)snprintf(out, out_size, "%.900s/" ROOT_SECRET_CREDENTIAL, folder);
+    } else {
+        (void)snprintf(out, out_size, "%.900s/root.secret", data_directory);
+    }
+}
+
 struct status root_secret_read(const char *data_directory, const char *configured,
                                struct secret *out)
 {
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-    if (configured[0] != '\0') {
-        return read_file(configured, out);
-    }
-    if (credentials != NULL && file_is_there(credentials, ROOT_SECRET_CREDENTIAL)) {
-        char path[PATH_MAX_SIZE];
-        (void)snprintf(path, sizeof path, "%.900s/" ROOT_SECRET_CREDENTIAL, credentials);
-        return read_file(path, out);
-    }
-    return read_own(data_directory, out);
+    char path[ROOT_SECRET_PATH_SIZE];
+    root_secret_path(data_directory, configured, path, sizeof path);
+    struct status status = read_file(path, out);
+    bool own = configured[0] == '\0' && credentials_folder() == NULL;
+    return status.code == STATUS_NOT_FOUND && own ? make(data_directory, path, out) : status;
 }

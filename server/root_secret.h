@@ -14,15 +14,21 @@
 #include "base/secret.h"
 #include "base/status.h"
 
-#define ROOT_SECRET_SIZE 32 /* Bytes. */
+#define ROOT_SECRET_SIZE 32           /* Bytes. */
+#define ROOT_SECRET_MODE_REFUSED 0027 /* Others may do nothing, the group may not write. */
+#define ROOT_SECRET_PATH_SIZE 1024
 #define ROOT_SECRET_CREDENTIAL "muster-root-secret"
 
 /*
  * Read it, or make the node's own. `out` must be empty; `configured` is a path or "". STATUS_INVALID
- * when the file has another size, is not a plain file, or can be read or written by others than its
- * owner and, for a credential or a configured file, its group; or when it is gone and a node has lived
- * in the data folder. STATUS_NOT_FOUND for a configured file that is not there. STATUS_IO.
+ * when the file has another size, is not a plain file, or has a mode that is refused (a credential of
+ * systemd's may show its access list as the group's right to read); or when the node's own is gone and a
+ * node has lived in the data folder. STATUS_NOT_FOUND for a configured file that is not there. STATUS_IO.
  */
+/* Where it is looked for. */
+void root_secret_path(const char *data_directory, const char *configured, char *out,
+                      size_t out_size);
+
 MUST_USE struct status root_secret_read(const char *data_directory, const char *configured,
                                         struct secret *out);
 

@@ -2,20 +2,24 @@
 """Secrets are planted, the whole main job is done, and then they are looked for everywhere.
 
 A client password, registration tokens and join tokens go in; standalone, join, registration, export,
-snapshot, restart and change of leader happen; then every file that any program wrote, every argument
-list that any process had, and everything that the tool said is searched for them, in clear, in base64
-at every alignment and in hex, and for the PEM header of any private key. The search itself is shown
-to find each of these where it is planted on purpose.
+snapshot, rotation of the cluster key, removal, restart and change of leader happen; then every file that
+any program wrote, every argument list that any process had, and everything that the tool said, errors
+included, is searched for them, in clear, in base64 at every alignment and in hex, and for the PEM header of
+any private key. So is the memory of each musterd that a core would hold: what is neither locked away nor
+wiped after use is found there. The search itself is shown to find each of these where it is planted on
+purpose.
 
 SPDX-License-Identifier: Apache-2.0
 """
 import base64
 import os
+import resource
+import signal
 import threading
 
-from muster_cluster import Cluster, World
+from muster_cluster import PASSING, Cluster, World
 from muster_ledger import Ledger, check_replicas, wait_delivered
-from muster_wait import Failure, check, wait_for
+from muster_wait import Failure, check, check_equal, wait_for
 
 PASSWORD = "Kanarienvogel-7f3a91c2-client-password"
 PEM_WORDS = [b"PRIVATE KEY-----"]
@@ -59,6 +63,49 @@ class Search:
                 if os.path.isfile(path):
                     found += [f"{what} in {path}" for what in self.of_file(path)]
         return found
+
+
+def dumped_memory(pid):
+    """The memory that a core of the process would hold: private pages that are not left out of dumps (dd)."""
+    found, area, size, held = [], None, 0, 0
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            word, *rest = line.split()
+            if "-" in word and not word.endswith(":"):
+                area = [int(end, 16) for end in word.split("-")]
+                readable = rest[0].startswith("r")
+            elif word == "Anonymous:":
+                held = int(rest[0])
+            elif word == "VmFlags:" and readable and held > 0 and "dd" not in rest:
+                found.append(area)
+    pieces = []
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for start, end in found:
+            try:
+                memory.seek(start)
+                size = end - start
+                while size > 0:
+                    piece = memory.read(min(size, 1 << 26))
+                    if not piece:
+                        break
+                    pieces.append(piece)
+                    size -= len(piece)
+            except OSError:
+                continue
+    return b"\0".join(pieces)
+
+
+def check_no_core(node):
+    """Whoever may write cores elsewhere: a musterd that is killed as by a crash leaves none."""
+    node.must_live = False
+    node.process.send_signal(signal.SIGABRT)
+    node.process.wait()
+    check_equal(f"{node.name} ended by", node.process.returncode, -signal.SIGABRT)
+    cores = [name for folder in (node.directory, node.data, os.getcwd()) for name in os.listdir(folder)
+             if name == "core" or name.startswith("core.")]
+    check(not cores, f"cores: {cores}")
+    with open(node.log) as file:
+        check("memory for secrets cannot be locked" not in file.read(), "secrets are not locked in this test")
 
 
 class Watcher:
@@ -118,6 +165,14 @@ def test_search(world):
     print(f"search: found {len(plants)} plants")
 
 
+def test_memory():
+    """What stands in a process's memory is found there: in our own."""
+    search = Search()
+    plant = ("planted in " + "memory 5512").encode()
+    search.plant("the plant", plant)
+    check(search.of(dumped_memory(os.getpid())) == ["the plant"], "the search does not find what is in memory")
+
+
 def test_watcher(world):
     """The watcher sees the arguments of a process that lives only a moment."""
     watcher = Watcher()
@@ -173,8 +228,11 @@ def work(world, search):
     cluster.wait_registration("registered")
     ledger.feed(500, 2).join()
     wait_delivered(cluster)
+    rotate(cluster, search)
+    mistakes(cluster)
     for node in cluster.nodes:
-        for command in (("status",), ("credentials", "list"), ("cluster", "token", "list"), ("audit", "list"),
+        world.muster(node, "doctor")
+        for command in (("status",), ("cluster", "key"), ("describe",), ("cluster", "members"), ("credentials", "list"), ("cluster", "token", "list"), ("audit", "list"),
                         ("registration", "status", "-o", "json"), ("cluster", "status", "-o", "json")):
             node.muster(*command)
     check_replicas(cluster)
@@ -185,8 +243,48 @@ def work(world, search):
     return cluster
 
 
+def rotate(cluster, search):
+    """The key is rotated, and once more by itself when a member has gone; it comes back."""
+    cluster.leader().muster("cluster", "rotate-key", "--yes")
+    gone = cluster.followers()[0]
+    if cluster.registration()["machine"] == gone.name:
+        gone = cluster.followers()[1]
+    gone.muster("cluster", "leave", "--yes")
+    others = [node for node in cluster.nodes if node is not gone]
+    wait_for("key 3", lambda: others[0].call("cluster.key")["key_epoch"] == 3, 60, PASSING)
+    wait_for("it stands alone", lambda: gone.status()["standing"] == "standalone" and gone.status()["leader"] == gone.name,
+             30, PASSING)
+    cluster.join(gone, others[0])
+    cluster.wait_voters(3)
+    cluster.call("credentials.verify", {"name": "main"})
+    search_memory(cluster, search)
+
+
+def search_memory(cluster, search):
+    found = []
+    for node in cluster.nodes:
+        memory = dumped_memory(node.process.pid)
+        check(node.serial.encode() in memory and b"office" in memory, f"the memory of {node.name} was not read")
+        found += [f"{name} in the memory of {node.name}" for name in search.of(memory)]
+    if found:
+        raise Failure("secrets in memory that a core would hold:\n" + "\n".join(found))
+
+
+def mistakes(cluster):
+    """Wrong uses that are answered with an error: it must not repeat what was given."""
+    leader = cluster.leader()
+    token = cluster.cloud.registration_token()
+    leader.muster("registration", "register", "--token-file", "-", secret=token, expect=3)
+    leader.muster("registration", "register", "--token-file", "-", secret=token[:-1] + "g", expect=2)
+    leader.muster("credentials", "add", "main", "--client-id", "x", "--password-file", "-", secret=PASSWORD, expect=3)
+    leader.muster("credentials", "add", "other", "--client-id", "x", "--region", "NOWHERE", "--password-file", "-",
+                  secret=PASSWORD, expect=2)
+
+
 def main():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     with World("canary") as world:
+        test_memory()
         test_search(world)
         test_watcher(world)
         search = Search()
@@ -194,6 +292,8 @@ def main():
         cluster = work(world, search)
         watcher.stop()
         found = []
+        search_memory(cluster, search)
+        check_no_core(cluster.nodes[0])
         for node in cluster.nodes:
             found += search.of_tree(node.directory)
         for data, where in watcher.seen.items():

@@ -24,6 +24,16 @@ MUST_USE __attribute__((alloc_size(2))) void *alloc_resize(void *memory, size_t 
 
 MUST_USE __attribute__((malloc)) char *alloc_text(const char *text);
 
+/*
+ * The same for libraries that free what held a secret without wiping it: freeing and resizing wipe the
+ * old memory. They never fail on purpose (no fault point), and NULL may be given as to the C library's.
+ */
+MUST_USE void *alloc_wiped_bytes(size_t size);
+MUST_USE void *alloc_wiped_zeroed(size_t count, size_t size);
+MUST_USE void *alloc_wiped_resize(void *memory, size_t size);
+MUST_USE char *alloc_wiped_text(const char *text);
+void alloc_wiped_free(void *memory);
+
 /* Text by a format; NULL also when the format fails. */
 MUST_USE __attribute__((malloc)) char *alloc_print(const char *format, ...) PRINTF_LIKE(1, 2);
 

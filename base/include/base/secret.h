@@ -1,6 +1,6 @@
 /*
  * A secret in memory: bytes in pages of their own that are locked (not swapped), left out of core
- * dumps, and wiped on release. It has no text form: nothing here prints one.
+ * dumps, zero in a child process, and wiped on release. It has no text form: nothing here prints one.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,6 +25,9 @@ struct secret {
  * is used unlocked: a daemon that cannot start protects nothing.
  */
 MUST_USE struct status secret_reserve(struct secret *secret, size_t size);
+
+/* Whether every secret of this process so far was locked; the caller may say so in its log. */
+bool secret_all_locked(void);
 
 /* The same, filled with a copy of `bytes`. */
 MUST_USE struct status secret_copy(struct secret *secret, struct slice bytes);
