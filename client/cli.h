@@ -64,6 +64,8 @@ enum cli_option {
     CLI_ACTOR,
     CLI_METHOD,
     CLI_KEEP_RECORDS,
+    CLI_FORGET,
+    CLI_HAND_OVER,
     CLI_OPTION_COUNT,
 };
 

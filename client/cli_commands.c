@@ -40,6 +40,9 @@ const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
     [CLI_METHOD] = {"method", "NAME", "Only lines of this command, as WHAT shows it: member_admit"},
     [CLI_KEEP_RECORDS] = {"keep-records", NULL,
                           "Submit this node's own undelivered records to the cluster"},
+    [CLI_FORGET] = {"forget", NULL,
+                    "The device is gone from the portal: do not ask the cloud to delete it"},
+    [CLI_HAND_OVER] = {"hand-over", "NODE", "Make NODE the registered machine first"},
     [CLI_DRY_RUN] = {"dry-run", NULL, "Only show what would happen (default without --yes)"},
 };
 
@@ -48,7 +51,9 @@ const struct cli_option_row cli_options[CLI_OPTION_COUNT] = {
 #define WATCH CLI_TAKES(CLI_WATCH)
 #define TOKEN CLI_TAKES(CLI_TOKEN_FILE)
 #define PAGE (CLI_TAKES(CLI_AFTER) | CLI_TAKES(CLI_LIMIT))
-#define REGISTER (TOKEN | WAITING | CLI_TAKES(CLI_MODE) | CLI_TAKES(CLI_MACHINE))
+#define MACHINE (CLI_TAKES(CLI_MODE) | CLI_TAKES(CLI_MACHINE))
+#define REGISTER (TOKEN | WAITING | MACHINE)
+#define DEREGISTER (YES | WAITING | MACHINE | CLI_TAKES(CLI_FORGET))
 #define REGISTRATION_TOKEN "a registration token"
 
 static const char status_summary[] =
@@ -57,7 +62,8 @@ static const char enable_summary[] = "Enable the cloud service and choose its re
 static const char disable_summary[] = "Disable the cloud service";
 static const char register_summary[] =
     "Register the cluster, in machine mode, as the node you are connected to";
-static const char deregister_summary[] = "Deregister the cluster";
+static const char deregister_summary[] =
+    "Deregister the cluster; or forget a registration whose device is gone from the portal";
 static const char registration_status_summary[] = "The state of the registration";
 
 const struct cli_command cli_commands[] = {
@@ -71,8 +77,8 @@ const struct cli_command cli_commands[] = {
     {"cluster join", NULL, 0, 0, TOKEN | YES | CLI_TAKES(CLI_CHECK) | CLI_TAKES(CLI_KEEP_RECORDS),
      "a join token", "Make this node a member of the cluster that the join token names",
      cmd_cluster_join},
-    {"cluster leave", NULL, 0, 0, YES, NULL, "Take this node out of its cluster",
-     cmd_cluster_leave},
+    {"cluster leave", NULL, 0, 0, YES | CLI_TAKES(CLI_HAND_OVER), NULL,
+     "Take this node out of its cluster", cmd_cluster_leave},
     {"cluster reset", NULL, 0, 0, YES | CLI_TAKES(CLI_CHECK), NULL,
      "Make this node, which its cluster removed or left behind, standalone", cmd_cluster_reset},
     {"cluster rebuild", NULL, 0, 0, YES | CLI_TAKES(CLI_CHECK), NULL,
@@ -104,12 +110,19 @@ const struct cli_command cli_commands[] = {
 
     {"registration status", NULL, 0, 0, WATCH, NULL, registration_status_summary,
      cmd_registration_status},
-    {"registration enable", "REGION", 1, 1, 0, NULL, enable_summary, cmd_registration_enable},
-    {"registration disable", NULL, 0, 0, YES, NULL, disable_summary, cmd_registration_disable},
+    {"registration watch", NULL, 0, 0, 0, NULL,
+     "Show each change of the registration until it has ended, well (exit 0) or not (3)",
+     cmd_registration_watch},
+    {"registration enable", "REGION", 1, 1, MACHINE, NULL, enable_summary, cmd_registration_enable},
+    {"registration disable", NULL, 0, 0, YES | MACHINE, NULL, disable_summary,
+     cmd_registration_disable},
     {"registration register", NULL, 0, 0, REGISTER, REGISTRATION_TOKEN, register_summary,
      cmd_registration_register},
-    {"registration deregister", NULL, 0, 0, YES | WAITING, NULL, deregister_summary,
+    {"registration deregister", NULL, 0, 0, DEREGISTER, NULL, deregister_summary,
      cmd_registration_deregister},
+    {"registration hand-over", "NODE", 1, 1, YES, NULL,
+     "Make NODE the registered machine, so that the present one may leave",
+     cmd_registration_hand_over},
 
     {"credentials list", NULL, 0, 0, 0, NULL, "The API clients, and what each may do",
      cmd_credentials_list},
@@ -188,14 +201,15 @@ const struct cli_command cli_commands[] = {
 
     {"cloudserviceconfig status", NULL, 0, 0, WATCH, NULL, registration_status_summary,
      cmd_registration_status},
-    {"cloudserviceconfig enable", "REGION", 1, 1, 0, NULL, enable_summary, cmd_registration_enable},
-    {"cloudserviceconfig disable", NULL, 0, 0, YES, NULL, disable_summary,
-     cmd_registration_disable},
-    {"cloudserviceconfig settrs", "REGION", 1, 1, 0, NULL, "Choose the Threat Response server",
+    {"cloudserviceconfig enable", "REGION", 1, 1, MACHINE, NULL, enable_summary,
      cmd_registration_enable},
+    {"cloudserviceconfig disable", NULL, 0, 0, YES | MACHINE, NULL, disable_summary,
+     cmd_registration_disable},
+    {"cloudserviceconfig settrs", "REGION", 1, 1, MACHINE, NULL,
+     "Choose the Threat Response server", cmd_registration_enable},
     {"cloudserviceconfig register", NULL, 0, 0, REGISTER, REGISTRATION_TOKEN, register_summary,
      cmd_registration_register},
-    {"cloudserviceconfig deregister", NULL, 0, 0, YES | WAITING, NULL, deregister_summary,
+    {"cloudserviceconfig deregister", NULL, 0, 0, DEREGISTER, NULL, deregister_summary,
      cmd_registration_deregister},
 };
 const size_t cli_command_count = sizeof(cli_commands) / sizeof(cli_commands[0]);

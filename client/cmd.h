@@ -32,6 +32,8 @@ int cmd_registration_enable(struct cli *cli);
 int cmd_registration_disable(struct cli *cli);
 int cmd_registration_register(struct cli *cli);
 int cmd_registration_deregister(struct cli *cli);
+int cmd_registration_watch(struct cli *cli);
+int cmd_registration_hand_over(struct cli *cli);
 
 int cmd_credentials_list(struct cli *cli);
 int cmd_credentials_add(struct cli *cli);

@@ -22,6 +22,19 @@ int cmd_cluster_init(struct cli *cli)
     return cli_call(cli, RPC_CLUSTER_INIT, &init, NULL);
 }
 
+/* Only the registered machine has something to hand over. */
+static int hand_over(struct cli *cli)
+{
+    struct rpc_empty empty = {0};
+    struct rpc_cluster_status status = {0};
+    struct rpc_name heir = {.name = cli_value(cli, CLI_HAND_OVER)};
+    int exit_code = cli_call(cli, RPC_CLUSTER_STATUS, &empty, &status);
+    if (exit_code != 0 || !slice_equal(status.registration.machine, status.node_name)) {
+        return exit_code;
+    }
+    return cli_call(cli, RPC_REGISTRATION_HAND_OVER, &heir, NULL);
+}
+
 int cmd_cluster_leave(struct cli *cli)
 {
     struct rpc_empty empty = {0};
@@ -30,6 +43,12 @@ int cmd_cluster_leave(struct cli *cli)
                      "This node leaves its cluster: it stands alone afterwards, without the "
                      "cluster's registration, credentials and records.")) {
         return exit_code;
+    }
+    if (cli_has(cli, CLI_HAND_OVER)) {
+        exit_code = hand_over(cli);
+        if (exit_code != 0) {
+            return exit_code;
+        }
     }
     return cli_call(cli, RPC_CLUSTER_LEAVE, &empty, NULL);
 }

@@ -150,6 +150,9 @@ static void print_registration_line(struct cli *cli, const struct rpc_registrati
     if (registration->attempt > 1) {
         (void)printf(", attempt %llu", (unsigned long long)registration->attempt);
     }
+    if (registration->next_try_ms > 0 && registration->error.size > 0) {
+        (void)printf(", next try %s", output_time(registration->next_try_ms, room));
+    }
     if (registration->error.size > 0) {
         (void)printf(", last error: %s", output_safe(&cli->arena, registration->error));
     }

@@ -162,7 +162,7 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
         CHANGE(RPC_ROLE_ADMIN, "registration.enable", rpc_enable_codec, rpc_done_codec,
                "Enable the cloud service and choose its region, or change the region."),
     [RPC_REGISTRATION_DISABLE] =
-        CHANGE(RPC_ROLE_ADMIN, "registration.disable", rpc_empty_codec, rpc_done_codec,
+        CHANGE(RPC_ROLE_ADMIN, "registration.disable", rpc_disable_codec, rpc_done_codec,
                "Disable the cloud service; refused while registered."),
     [RPC_REGISTRATION_REGISTER] =
         {
@@ -175,9 +175,13 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
             .summary = "Begin to register the cluster, in machine mode, as the node that the "
                        "caller is connected to; registration.status tells how it goes.",
         },
-    [RPC_REGISTRATION_DEREGISTER] =
-        CHANGE(RPC_ROLE_ADMIN, "registration.deregister", rpc_empty_codec, rpc_registration_codec,
-               "Begin to deregister the cluster; registration.status tells how it goes."),
+    [RPC_REGISTRATION_DEREGISTER] = CHANGE(
+        RPC_ROLE_ADMIN, "registration.deregister", rpc_deregister_codec, rpc_registration_codec,
+        "Begin to deregister the cluster; registration.status tells how it goes. Or forget a "
+        "registration whose device was deleted in the portal, without asking the cloud."),
+    [RPC_REGISTRATION_HAND_OVER] =
+        CHANGE(RPC_ROLE_ADMIN, "registration.hand_over", rpc_name_codec, rpc_done_codec,
+               "Make another member the registered machine, so that the present one may leave."),
 
     [RPC_CREDENTIALS_LIST] = READ("credentials.list", rpc_empty_codec, rpc_credentials_codec,
                                   "The API clients by name, without their passwords."),

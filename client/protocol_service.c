@@ -31,8 +31,16 @@ const struct codec rpc_registration_codec =
 
 static const struct codec_field enable_fields[] = {
     CODEC_FIELD(struct rpc_enable, 1, region, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_enable, 2, mode, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_enable, 3, machine, CODEC_TEXT, RPC_NAME_SIZE_MAX),
 };
 const struct codec rpc_enable_codec = CODEC(struct rpc_enable, "enable", enable_fields);
+
+static const struct codec_field disable_fields[] = {
+    CODEC_OPTIONAL(struct rpc_disable, 1, mode, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_disable, 2, machine, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+};
+const struct codec rpc_disable_codec = CODEC(struct rpc_disable, "disable", disable_fields);
 
 static const struct codec_field register_fields[] = {
     CODEC_FIELD(struct rpc_register, 1, token, CODEC_TEXT, RPC_REGISTRATION_TOKEN_SIZE_MAX),
@@ -40,6 +48,14 @@ static const struct codec_field register_fields[] = {
     CODEC_OPTIONAL(struct rpc_register, 3, machine, CODEC_TEXT, RPC_NAME_SIZE_MAX),
 };
 const struct codec rpc_register_codec = CODEC(struct rpc_register, "register", register_fields);
+
+static const struct codec_field deregister_fields[] = {
+    CODEC_OPTIONAL(struct rpc_deregister, 1, mode, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_deregister, 2, machine, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+    CODEC_OPTIONAL(struct rpc_deregister, 3, forget, CODEC_BOOL, 1),
+};
+const struct codec rpc_deregister_codec =
+    CODEC(struct rpc_deregister, "deregister", deregister_fields);
 
 /* ---- credentials ---- */
 

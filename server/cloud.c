@@ -273,6 +273,9 @@ struct status cloud_create(const struct cloud_context *context, struct cloud **o
     oauth_init(&cloud->oauth, &cloud_oauth_ops, cloud);
     exporter_init(&cloud->exporter, &cloud_exporter_ops, cloud);
     registrar_init(&cloud->registrar, &cloud_registrar_ops, cloud);
+    if (context->device_heartbeat_ms != 0) {
+        cloud->registrar.heartbeat_ms = context->device_heartbeat_ms;
+    }
     verifier_init(&cloud->verifier, &cloud_verifier_ops, cloud);
     *out = cloud;
     return OK;

@@ -49,6 +49,7 @@ struct cloud_context {
     const char *proxy_url;                    /* "http://host:port" for all calls; NULL: none. The
                                          environment's proxies are not used. Copied. */
     struct endpoints endpoints[REGION_COUNT]; /* By enum region; copied. */
+    uint64_t device_heartbeat_ms;             /* 0: as the registrar does by itself. */
     const struct cloud_ops *ops;              /* Must outlive the cloud. */
     void *context;                            /* For the ops. */
 };

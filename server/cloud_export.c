@@ -183,6 +183,8 @@ static struct status read_gate(struct cloud *cloud, struct arena *arena, struct 
     };
     if (registration.state != REGISTRATION_REGISTERED) {
         out->hold = EXPORTER_HOLD_NOT_REGISTERED;
+    } else if (registration.error_code.size > 0) {
+        out->hold = EXPORTER_HOLD_DEVICE;
     }
     status = read_credential(cloud, arena, out);
     if (!failed(status) && out->hold == EXPORTER_HOLD_NONE) {

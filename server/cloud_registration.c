@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/x509.h"
 #include "cloud_state.h"
+#include "device_secrets.h"
 #include "store/seal.h"
 
 static struct status view(void *context, struct arena *arena, struct registration_view *out)
@@ -94,6 +95,7 @@ static struct status call_register(struct cloud *cloud, const struct exchange_ta
         .model = member.model,
         .version = member.version,
         .ip = address_of(member.peer_address),
+        .replaces = intent->former_device_id,
     };
     status = exchange_register(&cloud->exchange, target, &device, secret_slice(&token), intent->csr,
                                on_answer);
@@ -107,6 +109,27 @@ static struct status call_as_device(struct cloud *cloud, struct exchange_target 
     target->certificate = intent->certificate;
     target->key = secret_slice(&cloud->device_key);
     return exchange_ask(&cloud->exchange, target, kind, intent->device_id, on_answer);
+}
+
+/* As the device that it is, for a certificate of the key that is to follow: that one the answer is
+ * checked with. */
+static struct status call_renew(struct cloud *cloud, struct exchange_target *target,
+                                const struct registration_view *intent)
+{
+    struct secret next_key = {0};
+
+    struct status status =
+        open_sealed(cloud, "device_key", intent->epoch, intent->sealed_renewal_key, &next_key);
+    if (failed(status)) {
+        return status;
+    }
+    target->certificate = intent->certificate;
+    target->key = secret_slice(&cloud->device_key);
+    status =
+        exchange_renew(&cloud->exchange, target, intent->device_id, intent->renewal_csr, on_answer);
+    secret_release(&cloud->device_key);
+    cloud->device_key = next_key;
+    return status;
 }
 
 static struct status start_call(struct cloud *cloud, struct arena *arena, enum exchange_kind kind,
@@ -130,6 +153,7 @@ static struct status start_call(struct cloud *cloud, struct arena *arena, enum e
         return exchange_ask(&cloud->exchange, &target, kind, intent->registration_id, on_answer);
     case EXCHANGE_HEARTBEAT:
     case EXCHANGE_DELETE: return call_as_device(cloud, &target, kind, intent);
+    case EXCHANGE_RENEW: return call_renew(cloud, &target, intent);
     case EXCHANGE_LIST: break;
     }
     return fail(STATUS_INVALID, "not a call of the registrar");
@@ -195,6 +219,28 @@ static struct status propose(void *context, const struct command *command)
                                                 : cloud_propose(context, command, on_proposed);
 }
 
+static struct status begin_renewal(void *context, const struct registration_view *view)
+{
+    struct cloud *cloud = context;
+    struct device_secrets secrets = {0};
+    const struct device_sealer sealer = {.keys = cloud->context.keys,
+                                         .registration_epoch = view->epoch};
+
+    struct status status = device_secrets_make(&sealer, slice_of("device"), &secrets);
+    if (!failed(status)) {
+        struct command command = {
+            .type = COMMAND_REGISTRATION_RENEW,
+            .body.registration_renew = {.epoch = view->epoch,
+                                        .sealed_key = buffer_slice(&secrets.sealed_key),
+                                        .csr = buffer_slice(&secrets.csr),
+                                        .key_epoch = sealer.keys->epoch},
+        };
+        status = propose(context, &command);
+    }
+    device_secrets_release(&secrets);
+    return status;
+}
+
 static void start_timer(void *context, uint64_t delay_ms)
 {
     cloud_start_timer(context, CLOUD_TIMER_REGISTRATION, delay_ms);
@@ -211,6 +257,7 @@ const struct registrar_ops cloud_registrar_ops = {
     .random = cloud_random,
     .view = view,
     .call = call,
+    .begin_renewal = begin_renewal,
     .cancel = cancel,
     .propose = propose,
     .start_timer = start_timer,

@@ -65,6 +65,9 @@ const struct config_row config_rows[] = {
     NUMBER(heartbeat_ms, "100", 10, 10000, "ms", "How often the leader is heard at least."),
     NUMBER(join_timeout_s, "120", 5, 3600, "s",
            "An admitted node that has not caught up by then is rolled back."),
+    NUMBER(device_heartbeat_s, "300", 1, 3600, "s",
+           "How often the leader asks the cloud whether it still takes the registered device, and "
+           "looks whether the device's certificate is to be renewed."),
     NUMBER(flush_delay_ms, "10", 0, 1000, "ms",
            "How long applied entries may wait for their LMDB commit; the log is durable before."),
     NUMBER(outbox_max, "2000000", 1000, 100000000, "records",

@@ -37,6 +37,7 @@ struct config {
     uint64_t election_timeout_ms;
     uint64_t heartbeat_ms;
     uint64_t join_timeout_s;
+    uint64_t device_heartbeat_s;
     uint64_t flush_delay_ms;
     uint64_t outbox_max;
     uint64_t records_max;

@@ -120,6 +120,7 @@ static struct status open_cloud(struct daemon *daemon)
         .keys = &daemon->identity.keys,
         .node_name = config->name,
         .proxy_url = set_or_null(config->cloud_proxy),
+        .device_heartbeat_ms = config->device_heartbeat_s * 1000,
         .ops = &daemon_cloud_ops,
         .context = daemon,
     };

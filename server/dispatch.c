@@ -59,6 +59,7 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_REGISTRATION_DISABLE] = handle_registration_disable,
     [RPC_REGISTRATION_REGISTER] = handle_registration_register,
     [RPC_REGISTRATION_DEREGISTER] = handle_registration_deregister,
+    [RPC_REGISTRATION_HAND_OVER] = handle_registration_hand_over,
     [RPC_CREDENTIALS_LIST] = handle_credentials_list,
     [RPC_CREDENTIALS_ADD] = handle_credentials_add,
     [RPC_CREDENTIALS_VERIFY] = handle_credentials_verify,
@@ -140,7 +141,8 @@ static void route(struct call *call)
     case RPC_LEADER:
         if (daemon_leads(call->daemon)) {
             run_handler(call);
-        } else {
+        } else if (call->row != &rpc_methods[RPC_REGISTRATION_REGISTER] ||
+                   check_registration_register(call)) {
             forward_call(call->daemon->forwarder, call);
         }
         return;

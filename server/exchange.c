@@ -31,6 +31,7 @@ static void read_code(const json_t *error, unsigned status_code, struct exchange
     if (!slice_to_text(code, out->code, sizeof out->code) || code.size == 0) {
         (void)snprintf(out->code, sizeof out->code, "http_%u", status_code);
     }
+    out->device_id = json_text(error, "device_id");
     json_quote(json_text(error, "message"), words);
     if (known != NULL) {
         reason_say(out->reason, "%s", known);
@@ -55,6 +56,9 @@ static void read_refusal(enum exchange_kind kind, const struct http_response *re
 
     read_code(error, response->code, out);
     out->result = may_pass(response->code) ? EXCHANGE_FAILED : EXCHANGE_REFUSED;
+    if (!of_contract && kind != EXCHANGE_REGISTER) {
+        out->result = EXCHANGE_FAILED; /* A page on the way does not speak of our device. */
+    }
     if (of_contract && (response->code == 404 || response->code == 410)) {
         out->result = EXCHANGE_GONE;
     }
@@ -137,6 +141,7 @@ static void read_success(enum exchange_kind kind, const json_t *value, struct ex
     case EXCHANGE_REGISTER:
     case EXCHANGE_POLL: read_registration(value, out); break;
     case EXCHANGE_LIST: read_list(value, out); break;
+    case EXCHANGE_RENEW: read_registered(value, out); break;
     case EXCHANGE_DELETE:
         out->result = EXCHANGE_DONE;
         if (!json_is_object(value)) {
@@ -254,6 +259,7 @@ static struct status write_registration(const struct exchange_device *device, st
     put_optional(&json, "version", device->version);
     put_optional(&json, "ip", device->ip);
     json_close(&json, '}');
+    put_optional(&json, "replaces", device->replaces);
     json_member(&json, "csr", csr);
     json_close(&json, '}');
 
@@ -299,6 +305,51 @@ static void escape(struct slice text, char *out, size_t out_size)
     out[used] = '\0';
 }
 
+/* The id and what stands around it: the URL of a call about one thing. */
+static struct status address(struct exchange_call *call, const struct exchange_target *target,
+                             const char *before, struct slice id, const char *after)
+{
+    char escaped[3 * ID_SIZE_MAX + 4];
+
+    if (id.size > ID_SIZE_MAX || (call->kind != EXCHANGE_LIST && !is_id(id))) {
+        return fail(STATUS_INVALID, "an id that the cloud cannot have given");
+    }
+    escape(id, escaped, sizeof escaped);
+    (void)snprintf(call->url, sizeof call->url, "%s%s%s%s",
+                   region_url(target->region, FAMILY_EXCHANGE, target->endpoints), before, escaped,
+                   after);
+    struct status status = keep_identity(call, target);
+    if (failed(status)) {
+        release(call);
+    }
+    return status;
+}
+
+struct status exchange_renew(struct exchange_call *call, const struct exchange_target *target,
+                             struct slice device_id, struct slice csr, exchange_done done)
+{
+    struct buffer text = {0};
+    struct json_writer json = {.out = &text};
+
+    call->kind = EXCHANGE_RENEW;
+    struct status status =
+        address(call, target, "/sim/v1/devices/", device_id, "/certificate:renew");
+    if (failed(status)) {
+        return status;
+    }
+    json_open(&json, '{');
+    json_member(&json, "csr", csr);
+    json_close(&json, '}');
+    status = json.failed ? fail(STATUS_NO_MEMORY, "write a renewal")
+                         : secret_copy(&call->body, buffer_slice(&text));
+    buffer_release(&text);
+    if (failed(status)) {
+        release(call);
+        return status;
+    }
+    return start(call, target, "POST", done);
+}
+
 struct status exchange_ask(struct exchange_call *call, const struct exchange_target *target,
                            enum exchange_kind kind, struct slice id, exchange_done done)
 {
@@ -310,23 +361,15 @@ struct status exchange_ask(struct exchange_call *call, const struct exchange_tar
         [EXCHANGE_REGISTER] = {NULL, NULL, NULL},
         [EXCHANGE_POLL] = {"GET", "/sim/v1/registrations/", ""},
         [EXCHANGE_HEARTBEAT] = {"POST", "/sim/v1/devices/", ":heartbeat"},
+        [EXCHANGE_RENEW] = {NULL, NULL, NULL},
         [EXCHANGE_DELETE] = {"DELETE", "/sim/v1/devices/", ""},
         [EXCHANGE_LIST] = {"GET", "/sim/v1/devices?serial=", ""},
     };
-    char escaped[3 * ID_SIZE_MAX + 4];
 
-    assert(kind != EXCHANGE_REGISTER);
-    if (id.size > ID_SIZE_MAX || (kind != EXCHANGE_LIST && !is_id(id))) {
-        return fail(STATUS_INVALID, "an id that the cloud cannot have given");
-    }
-    escape(id, escaped, sizeof escaped);
+    assert(rows[kind].method != NULL);
     call->kind = kind;
-    (void)snprintf(call->url, sizeof call->url, "%s%s%s%s",
-                   region_url(target->region, FAMILY_EXCHANGE, target->endpoints),
-                   rows[kind].before, escaped, rows[kind].after);
-    struct status status = keep_identity(call, target);
+    struct status status = address(call, target, rows[kind].before, id, rows[kind].after);
     if (failed(status)) {
-        release(call);
         return status;
     }
     return start(call, target, rows[kind].method, done);

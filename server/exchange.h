@@ -1,5 +1,6 @@
 /*
- * The device side of Security Services Exchange: register, look, heartbeat, deregister, list.
+ * The device side of Security Services Exchange: register, look, heartbeat, renew the certificate,
+ * deregister, list.
  *
  * The service's real wire protocol is not public. What is spoken here is our own contract, version
  * 1 (tests/cloudsim/README.md, "Devices, contract v1"), and this file and its tables are all that
@@ -25,7 +26,7 @@
 
 enum exchange_result {
     EXCHANGE_IN_PROGRESS, /* The registration goes on there. */
-    EXCHANGE_REGISTERED,  /* With device, tenant and certificate. */
+    EXCHANGE_REGISTERED,  /* With device, tenant and certificate; of a renewal: its certificate. */
     EXCHANGE_DONE,        /* Heartbeat taken; deletion begun; a list came. */
     EXCHANGE_GONE,        /* The cloud does not know this registration or device (any more). */
     EXCHANGE_REFUSED,     /* Asking again unchanged does not help: `code` and `reason`. */
@@ -41,7 +42,7 @@ struct exchange_answer {
 
     /* Valid during the callback; empty unless said. */
     struct slice registration_id;
-    struct slice device_id;
+    struct slice device_id; /* Of "device_registered", too: the one that is in the way. */
     struct slice tenant;
     struct slice certificate;
     uint64_t not_after_ms;
@@ -63,12 +64,15 @@ struct exchange_device {
     struct slice model; /* Optional, as the next two. */
     struct slice version;
     struct slice ip;
+    struct slice replaces; /* Optional: the device id that this appliance gave up (--forget): if the
+                              cloud still has it, it is taken over. */
 };
 
 enum exchange_kind {
     EXCHANGE_REGISTER,
     EXCHANGE_POLL,
     EXCHANGE_HEARTBEAT,
+    EXCHANGE_RENEW,
     EXCHANGE_DELETE,
     EXCHANGE_LIST,
 };
@@ -96,6 +100,11 @@ MUST_USE struct status exchange_register(struct exchange_call *call,
                                          const struct exchange_target *target,
                                          const struct exchange_device *device, struct slice token,
                                          struct slice csr, exchange_done done);
+/* Another certificate for the device, for the key of the request. The same request again has the same
+ * answer. */
+MUST_USE struct status exchange_renew(struct exchange_call *call,
+                                      const struct exchange_target *target, struct slice device_id,
+                                      struct slice csr, exchange_done done);
 /* `id`: a registration id for EXCHANGE_POLL, a device id for _HEARTBEAT and _DELETE, a serial for
  * _LIST. */
 MUST_USE struct status exchange_ask(struct exchange_call *call,

@@ -12,6 +12,10 @@ struct error_row {
     const char *text;
 };
 
+/* The way back for a device that cannot speak for itself any more: the device, should the cloud still
+ * have it, is taken over. */
+#define ANEW "`muster registration deregister --forget`, then register with a new token"
+
 static const struct error_row rows[] = {
     {"token_malformed", "the registration token is not 32 hexadecimal digits: copy it again from "
                         "the portal, all of it"},
@@ -28,21 +32,17 @@ static const struct error_row rows[] = {
     {"csr_invalid", "the cloud does not accept the certificate request: register again; if it "
                     "stays, report it"},
     {"key_in_use", "another device holds this key: register again, which makes a new one"},
-    {"device_registered", "the cloud lists this appliance as registered already: delete the device "
-                          "in the portal, then register again"},
+    {"device_registered", "the cloud lists this appliance as another device already: delete that "
+                          "device in the portal, then register again with a new token"},
     {"certificate_required", "the cloud asks for the device certificate and saw none"},
-    {"certificate_unknown", "the cloud does not know the device certificate: deregister and "
-                            "register again"},
-    {"certificate_expired", "the device certificate has expired: deregister and register again"},
-    {"certificate_revoked", "the device certificate was revoked in the portal: deregister and "
-                            "register again"},
-    {"wrong_device", "the device certificate belongs to another device: deregister and register "
-                     "again"},
-    {"device_suspended", "the device is suspended in the portal: resume it there"},
-    {"device_deregistered", "the device was deleted in the portal: deregister here too, then "
-                            "register again with a new token"},
-    {"device_not_found", "the cloud does not know the device: it was deleted in the portal; "
-                         "deregister here too, then register again with a new token"},
+    {"certificate_unknown", "the cloud does not know the device certificate: " ANEW},
+    {"certificate_expired", "the device certificate has expired: " ANEW},
+    {"certificate_revoked", "the device certificate was revoked in the portal: " ANEW},
+    {"wrong_device", "the device certificate belongs to another device: " ANEW},
+    {"device_suspended", "the device is suspended in the portal: resume it there, and this node "
+                         "will notice"},
+    {"device_deregistered", "the device was deleted in the portal: " ANEW},
+    {"device_not_found", "the cloud does not know the device, it was deleted in the portal: " ANEW},
     {"enrolment_failed", "the cloud could not finish the registration: generate a new token in the "
                          "portal and register again"},
     {"authentication_required", "the cloud lists devices only to a device or an API client"},

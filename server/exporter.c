@@ -473,6 +473,7 @@ const char *exporter_state(const struct exporter *exporter)
 {
     static const char *const holds[EXPORTER_HOLD_COUNT] = {
         [EXPORTER_HOLD_NOT_REGISTERED] = "not registered",
+        [EXPORTER_HOLD_DEVICE] = "the cloud does not take the registered device",
         [EXPORTER_HOLD_NO_CREDENTIALS] = "no credentials",
         [EXPORTER_HOLD_UNVERIFIED] = "credentials not verified yet",
         [EXPORTER_HOLD_CREDENTIALS] = "credentials refused by the cloud",

@@ -29,6 +29,7 @@
 enum exporter_hold {
     EXPORTER_HOLD_NONE,
     EXPORTER_HOLD_NOT_REGISTERED,
+    EXPORTER_HOLD_DEVICE, /* Deleted or suspended in the portal, or its certificate is dead. */
     EXPORTER_HOLD_NO_CREDENTIALS,
     EXPORTER_HOLD_UNVERIFIED,  /* Not asked about yet. */
     EXPORTER_HOLD_CREDENTIALS, /* Refused by the cloud. */

@@ -143,25 +143,6 @@ void handle_cluster_set(struct call *call)
 
 /* ---- Removing ---- */
 
-static struct status find_member(struct call *call, struct slice name, struct member *out)
-{
-    struct codec_list members;
-    struct status status = store_members(call->daemon->store, &call->arena, &members);
-    if (failed(status)) {
-        return status;
-    }
-    const struct member *all = members.items;
-    for (size_t i = 0; i < members.count; i++) {
-        if (all[i].standing != STANDING_REMOVED && slice_equal(all[i].name, name)) {
-            *out = all[i];
-            return OK;
-        }
-    }
-    return fail(STATUS_NOT_FOUND, "no member is called %.*s; `muster cluster members` lists them",
-                (int)(name.size > RPC_NAME_SIZE_MAX ? RPC_NAME_SIZE_MAX : name.size),
-                (const char *)name.data);
-}
-
 static void on_removed(struct call *call, struct apply_outcome outcome)
 {
     (void)outcome;
@@ -308,7 +289,7 @@ void handle_cluster_remove(struct call *call)
     if (!call_params(call, &params)) {
         return;
     }
-    struct status status = find_member(call, params.name, &member);
+    struct status status = view_member_named(call->daemon, &call->arena, params.name, &member);
     if (failed(status)) {
         call_fail(call, status);
         return;
@@ -376,7 +357,10 @@ void handle_cluster_transfer(struct call *call)
     if (!call_params(call, &params)) {
         return;
     }
-    struct status status = params.name.size == 0 ? OK : find_member(call, params.name, &member);
+    struct status status =
+        params.name.size == 0
+            ? OK
+            : view_member_named(call->daemon, &call->arena, params.name, &member);
     if (!failed(status) && member.node_id == call->daemon->identity.node_id) {
         call_done(call, "%s leads already", call->daemon->config.name);
         return;

@@ -8,6 +8,8 @@
 #ifndef SERVER_HANDLERS_H
 #define SERVER_HANDLERS_H
 
+#include <stdbool.h>
+
 struct call;
 
 void handle_cluster_status(struct call *call);
@@ -42,6 +44,10 @@ void handle_registration_enable(struct call *call);
 void handle_registration_disable(struct call *call);
 void handle_registration_register(struct call *call);
 void handle_registration_deregister(struct call *call);
+void handle_registration_hand_over(struct call *call);
+/* Before a request to register is passed on: what is not a token leaves no node. False if it was
+ * answered. */
+bool check_registration_register(struct call *call);
 void handle_credentials_list(struct call *call);
 void handle_credentials_add(struct call *call);
 void handle_credentials_verify(struct call *call);

@@ -278,6 +278,13 @@ static void look_at_registration(struct problem_list *list, const struct rpc_reg
         add(list, view_text(list->arena, "the registration failed: %.*s", SLICE_ARG(view->error)),
             "Fetch a new registration token from the portal, then `muster registration register`.");
         severe(list);
+    } else if (is(view->state, "registered") && view->error_code.size > 0) {
+        add(list,
+            view_text(list->arena, "the export holds, for the cloud does not take the device: %.*s",
+                      SLICE_ARG(view->error)),
+            "Nothing is lost meanwhile; it goes on by itself when the cloud takes the device "
+            "again.");
+        severe(list);
     } else if (view->error.size > 0) {
         add(list,
             view_text(list->arena, "%.*s: %.*s", SLICE_ARG(view->state), SLICE_ARG(view->error)),

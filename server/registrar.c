@@ -11,7 +11,7 @@
  *
  *     REGISTERING, no id yet        register (the same token and CSR each time)
  *     REGISTERING, an id            poll
- *     REGISTERED                    heartbeat
+ *     REGISTERED                    heartbeat; or renew, if a request for a certificate is there
  *     DEREGISTERING                 delete until the cloud says that it is gone
  *     anything else                 none
  *
@@ -81,26 +81,31 @@ static void propose(struct registrar *registrar, const struct command *command)
     }
 }
 
-/* A note that says what the store knows already is not worth an entry of the log. */
+/* A note that says what the store knows already is not worth an entry of the log; but whoever waits
+ * for a registration to begin or to end is told of each attempt (`again`), which become rare soon. */
 static void note(struct registrar *registrar, const struct registration_view *view,
-                 struct slice registration_id, const char *error, uint64_t delay_ms)
+                 struct slice registration_id, const struct exchange_answer *said,
+                 uint64_t delay_ms, bool again)
 {
-    bool same_error = slice_equal(view->error, slice_of(error));
+    struct slice error = slice_of(said->reason);
+    struct slice code = slice_of(said->code);
     bool new_id = registration_id.size > 0 && !slice_equal(view->registration_id, registration_id);
 
-    if (same_error && !new_id) {
+    if (!again && !new_id && slice_equal(view->error, error) &&
+        slice_equal(view->error_code, code)) {
         become(registrar, REGISTRAR_IDLE);
         return;
     }
     uint64_t next_try_ms =
-        error[0] != '\0' ? registrar->ops->now_ms(registrar->context) + delay_ms : 0;
+        error.size > 0 ? registrar->ops->now_ms(registrar->context) + delay_ms : 0;
     struct command command = {
         .type = COMMAND_REGISTRATION_NOTE,
         .body.registration_note = {.epoch = view->epoch,
                                    .registration_id = registration_id,
                                    .attempt = view->attempt + 1,
-                                   .error = slice_of(error),
-                                   .next_try_ms = next_try_ms},
+                                   .error = error,
+                                   .next_try_ms = next_try_ms,
+                                   .code = code},
     };
     propose(registrar, &command);
 }
@@ -152,23 +157,40 @@ static void on_in_progress(struct registrar *registrar, const struct registratio
 {
     uint64_t now_ms = registrar->ops->now_ms(registrar->context);
     bool stuck = now_ms > view->since_ms && now_ms - view->since_ms > REGISTRAR_STUCK_MS;
+    uint64_t delay_ms = stuck ? REGISTRAR_POLL_SLOW_MS : REGISTRAR_POLL_MS;
+    struct exchange_answer said = {0};
 
+    if (stuck) {
+        reason_say(said.reason,
+                   "the cloud has been working on the registration for more than two minutes; this "
+                   "node goes on asking. Delete the device in the portal to end it");
+    }
     registrar->failures = 0;
     registrar->asked_anew = false;
-    wait_for(registrar, stuck ? REGISTRAR_POLL_SLOW_MS : REGISTRAR_POLL_MS);
-    note(registrar, view, registration_id,
-         stuck ? "the cloud has been working on the registration for more than two minutes: look "
-                 "at the device in the portal; this node goes on asking"
-               : "",
-         stuck ? REGISTRAR_POLL_SLOW_MS : REGISTRAR_POLL_MS);
+    wait_for(registrar, delay_ms);
+    note(registrar, view, registration_id, &said, delay_ms, false);
 }
 
+/* The export holds since the cloud said so; only a heartbeat that it takes ends that. */
+static bool is_held(const struct registration_view *view)
+{
+    return view->state == REGISTRATION_REGISTERED && view->error_code.size > 0;
+}
+
+/* What may pass is said in words only. */
 static void on_failed(struct registrar *registrar, const struct registration_view *view,
                       const struct exchange_answer *answer)
 {
     uint64_t delay_ms = back_off(registrar, answer->retry_after_s);
+    struct exchange_answer said = *answer;
 
-    note(registrar, view, (struct slice){0}, answer->reason, delay_ms);
+    if (is_held(view)) {
+        become(registrar, REGISTRAR_IDLE);
+        return;
+    }
+    said.code[0] = '\0';
+    note(registrar, view, (struct slice){0}, &said, delay_ms,
+         view->state != REGISTRATION_REGISTERED);
 }
 
 static void on_registration(struct registrar *registrar, const struct registration_view *view,
@@ -188,17 +210,67 @@ static void on_registration(struct registrar *registrar, const struct registrati
     }
 }
 
+/* ---- Registered ---- */
+
 static void on_heartbeat(struct registrar *registrar, const struct registration_view *view,
                          const struct exchange_answer *answer)
 {
+    struct exchange_answer said = *answer;
+    uint64_t delay_ms = registrar->heartbeat_ms;
+
     if (answer->result == EXCHANGE_FAILED) {
         on_failed(registrar, view, answer);
         return;
     }
+    if (answer->result == EXCHANGE_DONE) {
+        said = (struct exchange_answer){0};
+        reason_say(said.reason, "%s", registrar->renewal_error);
+    } else if (delay_ms > REGISTRAR_HELD_MS) {
+        delay_ms = REGISTRAR_HELD_MS;
+    }
     registrar->failures = 0;
-    wait_for(registrar, REGISTRAR_HEARTBEAT_MS);
-    note(registrar, view, (struct slice){0}, answer->result == EXCHANGE_DONE ? "" : answer->reason,
-         REGISTRAR_HEARTBEAT_MS);
+    registrar->heartbeat_next = false;
+    wait_for(registrar, delay_ms);
+    note(registrar, view, (struct slice){0}, &said, delay_ms, false);
+}
+
+static void on_renewal(struct registrar *registrar, const struct registration_view *view,
+                       const struct exchange_answer *answer)
+{
+    bool ours = slice_equal(answer->device_id, view->device_id);
+
+    registrar->heartbeat_next = true; /* With the new certificate; or to hear what is wrong. */
+    if (answer->result == EXCHANGE_REGISTERED && ours) {
+        registrar->renewal_error[0] = '\0';
+        complete(registrar, view, answer);
+        return;
+    }
+    reason_say(registrar->renewal_error, "the device certificate was not renewed: %s",
+               answer->result == EXCHANGE_REGISTERED ? "it is another device's" : answer->reason);
+    struct exchange_answer said = {.retry_after_s = answer->retry_after_s};
+    reason_say(said.reason, "%s", registrar->renewal_error);
+    on_failed(registrar, view, &said);
+}
+
+static bool is_renewal_due(const struct registrar *registrar, const struct registration_view *view)
+{
+    uint64_t issued_ms = view->issued_ms != 0 ? view->issued_ms : view->since_ms;
+    uint64_t life_ms = view->not_after_ms > issued_ms ? view->not_after_ms - issued_ms : 0;
+
+    return view->state == REGISTRATION_REGISTERED && view->not_after_ms != 0 &&
+           view->renewal_csr.size == 0 && !is_held(view) && !registrar->heartbeat_next &&
+           registrar->ops->now_ms(registrar->context) >= issued_ms + life_ms / 3 * 2;
+}
+
+/* ---- Deregistering ---- */
+
+static void on_pending(struct registrar *registrar, const struct registration_view *view,
+                       const struct exchange_answer *answer)
+{
+    struct exchange_answer said = *answer;
+
+    reason_say(said.reason, "deregistration pending: %s", answer->reason);
+    on_failed(registrar, view, &said);
 }
 
 static bool is_about_certificate(const struct exchange_answer *answer)
@@ -219,11 +291,11 @@ static void on_deletion(struct registrar *registrar, const struct registration_v
         break;
     case EXCHANGE_REFUSED:
         registrar->certificate_dead = is_about_certificate(answer);
-        on_failed(registrar, view, answer);
+        on_pending(registrar, view, answer);
         break;
     case EXCHANGE_IN_PROGRESS:
     case EXCHANGE_REGISTERED:
-    case EXCHANGE_FAILED: on_failed(registrar, view, answer); break;
+    case EXCHANGE_FAILED: on_pending(registrar, view, answer); break;
     }
 }
 
@@ -242,7 +314,7 @@ static void on_list(struct registrar *registrar, const struct registration_view 
         reason_say(listed.reason, "the cloud does not take the device certificate any more: delete "
                                   "the device in the portal, and this node will notice");
     }
-    on_failed(registrar, view, &listed);
+    on_pending(registrar, view, &listed);
 }
 
 static void on_answer(struct registrar *registrar, const struct registration_view *view,
@@ -252,6 +324,7 @@ static void on_answer(struct registrar *registrar, const struct registration_vie
     case EXCHANGE_REGISTER:
     case EXCHANGE_POLL: on_registration(registrar, view, answer); break;
     case EXCHANGE_HEARTBEAT: on_heartbeat(registrar, view, answer); break;
+    case EXCHANGE_RENEW: on_renewal(registrar, view, answer); break;
     case EXCHANGE_DELETE: on_deletion(registrar, view, answer); break;
     case EXCHANGE_LIST: on_list(registrar, view, answer); break;
     }
@@ -268,7 +341,8 @@ static bool next_call(const struct registrar *registrar, const struct registrati
         return true;
     }
     if (view->state == REGISTRATION_REGISTERED) {
-        *out = EXCHANGE_HEARTBEAT;
+        bool renew = view->renewal_csr.size > 0 && !registrar->heartbeat_next;
+        *out = renew ? EXCHANGE_RENEW : EXCHANGE_HEARTBEAT;
         return true;
     }
     if (view->state == REGISTRATION_DEREGISTERING) {
@@ -290,6 +364,8 @@ static void follow_intent(struct registrar *registrar, const struct registration
     registrar->asked_anew = false;
     registrar->deletion_begun = false;
     registrar->certificate_dead = false;
+    registrar->heartbeat_next = false;
+    registrar->renewal_error[0] = '\0';
 }
 
 static void call(struct registrar *registrar, enum exchange_kind kind,
@@ -302,8 +378,19 @@ static void call(struct registrar *registrar, enum exchange_kind kind,
     if (!failed(status)) {
         return;
     }
-    uint64_t delay_ms = back_off(registrar, 0);
-    note(registrar, view, (struct slice){0}, status.message, delay_ms);
+    struct exchange_answer said = {0};
+    reason_say(said.reason, "%s", status.message);
+    on_failed(registrar, view, &said);
+}
+
+static void begin_renewal(struct registrar *registrar, const struct registration_view *view)
+{
+    become(registrar, REGISTRAR_PROPOSING);
+    if (failed(registrar->ops->begin_renewal(registrar->context, view))) {
+        become(registrar, REGISTRAR_IDLE);
+        registrar->heartbeat_next = true;
+        wait_for(registrar, PROPOSE_DELAY_MS);
+    }
 }
 
 static void act(struct registrar *registrar, const struct registration_view *view)
@@ -316,7 +403,9 @@ static void act(struct registrar *registrar, const struct registration_view *vie
     if (!next_call(registrar, view, &kind)) {
         return;
     }
-    if (now_ms >= registrar->due_ms) {
+    if (now_ms >= registrar->due_ms && is_renewal_due(registrar, view)) {
+        begin_renewal(registrar, view);
+    } else if (now_ms >= registrar->due_ms) {
         call(registrar, kind, view);
     }
     if (registrar->state == REGISTRAR_IDLE && registrar->due_ms > now_ms) {
@@ -347,6 +436,7 @@ void registrar_init(struct registrar *registrar, const struct registrar_ops *ops
 {
     *registrar = (struct registrar){
         .state = REGISTRAR_IDLE,
+        .heartbeat_ms = REGISTRAR_HEARTBEAT_MS,
         .ops = ops,
         .context = context,
     };

@@ -163,6 +163,26 @@ struct status view_members(struct daemon *daemon, struct arena *arena,
     return OK;
 }
 
+struct status view_member_named(struct daemon *daemon, struct arena *arena, struct slice name,
+                                struct member *out)
+{
+    struct codec_list members;
+    struct status status = store_members(daemon->store, arena, &members);
+    if (failed(status)) {
+        return status;
+    }
+    const struct member *all = members.items;
+    for (size_t i = 0; i < members.count; i++) {
+        if (all[i].standing != STANDING_REMOVED && slice_equal(all[i].name, name)) {
+            *out = all[i];
+            return OK;
+        }
+    }
+    return fail(STATUS_NOT_FOUND, "no member is called %.*s; `muster cluster members` lists them",
+                (int)(name.size > RPC_NAME_SIZE_MAX ? RPC_NAME_SIZE_MAX : name.size),
+                (const char *)name.data);
+}
+
 struct status view_registration(struct daemon *daemon, struct arena *arena,
                                 struct rpc_registration *out)
 {

@@ -18,6 +18,10 @@ MUST_USE struct status view_export(struct daemon *daemon, struct arena *arena, b
 MUST_USE struct status view_cluster(struct daemon *daemon, struct arena *arena, bool stale,
                                     struct rpc_cluster_status *out);
 
+/* The member of that name that was not removed. STATUS_NOT_FOUND says where names are listed. */
+MUST_USE struct status view_member_named(struct daemon *daemon, struct arena *arena,
+                                         struct slice name, struct member *out);
+
 /* What a node is told that a recovery left behind, in the arena. */
 struct slice view_recovery(const struct cluster_view *cluster, struct arena *arena);
 

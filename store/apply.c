@@ -41,6 +41,10 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
         return apply_registration_fail(apply, &command->body.registration_fail);
     case COMMAND_REGISTRATION_HAND_OVER:
         return apply_registration_hand_over(apply, &command->body.registration_hand_over);
+    case COMMAND_REGISTRATION_RENEW:
+        return apply_registration_renew(apply, &command->body.registration_renew);
+    case COMMAND_REGISTRATION_FORGET:
+        return apply_registration_forget(apply, &command->body.registration_forget);
     case COMMAND_DEREGISTRATION_BEGIN:
         return apply_deregistration_begin(apply, &command->body.deregistration_begin);
     case COMMAND_DEREGISTRATION_COMPLETE:

@@ -79,6 +79,9 @@ enum refusal apply_registration_complete(struct apply *apply,
 enum refusal apply_registration_fail(struct apply *apply, const struct registration_fail *failure);
 enum refusal apply_registration_hand_over(struct apply *apply,
                                           const struct registration_hand_over *hand_over);
+enum refusal apply_registration_renew(struct apply *apply, const struct registration_renew *renew);
+enum refusal apply_registration_forget(struct apply *apply,
+                                       const struct registration_forget *forget);
 enum refusal apply_deregistration_begin(struct apply *apply,
                                         const struct deregistration_begin *begin);
 enum refusal apply_deregistration_complete(struct apply *apply,

@@ -9,6 +9,9 @@
  *        disable        +--|-- enable ---' | begin: as ENABLED      | deregistration_complete
  *                          +----------------------------------------+
  *
+ * forget leads from REGISTERING, REGISTERED and DEREGISTERING to ENABLED. A note changes no state, but
+ * its code, while REGISTERED, holds the export (docs/registration.md has all of it as a table).
+ *
  * The epoch rises by one with each begin; an answer that names another epoch is refused (rule 5).
  * From begin to complete or fail the sealed token, key and request stay, so that whoever leads asks
  * the cloud again with the same ones.
@@ -29,13 +32,15 @@ static void enter(struct apply *apply, struct registration_view *registration,
     registration->error = (struct slice){0};
 }
 
-/* Forget everything about the device but the region and the epoch, which only rises. */
+/* Forget everything about the device but the region, the epoch, which only rises, and the id of one
+ * that a person gave up. */
 static void clear_device(struct registration_view *registration)
 {
     *registration = (struct registration_view){
         .state = registration->state,
         .region = registration->region,
         .epoch = registration->epoch,
+        .former_device_id = registration->former_device_id,
     };
 }
 
@@ -159,6 +164,7 @@ enum refusal apply_registration_note(struct apply *apply, const struct registrat
     }
     registration.attempt = note->attempt;
     registration.error = note->error;
+    registration.error_code = note->code;
     registration.next_try_ms = note->next_try_ms;
     registration_row_put(apply->txn, &registration);
     return REFUSAL_NONE;
@@ -173,7 +179,42 @@ static enum refusal renew(struct apply *apply, struct registration_view *registr
     }
     registration->certificate = complete->certificate;
     registration->not_after_ms = complete->not_after_ms;
+    registration->issued_ms = apply->stamp->at_ms;
+    registration->error_code = (struct slice){0};
+    registration->error = (struct slice){0};
+    if (registration->renewal_csr.size > 0) {
+        registration->sealed_key = registration->sealed_renewal_key;
+        registration->csr = registration->renewal_csr;
+        registration->renewal_csr = (struct slice){0};
+        registration->sealed_renewal_key = (struct slice){0};
+    }
     registration_row_put(apply->txn, registration);
+    return REFUSAL_NONE;
+}
+
+enum refusal apply_registration_renew(struct apply *apply, const struct registration_renew *renewal)
+{
+    struct registration_view registration;
+    registration_row_get(apply->txn, &registration);
+    if (renewal->epoch != registration.epoch) {
+        return REFUSAL_EPOCH;
+    }
+    if (registration.state != REGISTRATION_REGISTERED) {
+        return REFUSAL_NOT_REGISTERED;
+    }
+    if (registration.renewal_csr.size > 0) {
+        return REFUSAL_REGISTRATION_IN_DOUBT;
+    }
+    if (renewal->sealed_key.size == 0 || renewal->csr.size == 0) {
+        return REFUSAL_FIELD;
+    }
+    if (!key_is_present(apply, renewal->key_epoch)) {
+        return REFUSAL_KEY_CHANGED;
+    }
+    registration.renewal_csr = renewal->csr;
+    registration.sealed_renewal_key = renewal->sealed_key;
+    registration.key_epoch = renewal->key_epoch;
+    registration_row_put(apply->txn, &registration);
     return REFUSAL_NONE;
 }
 
@@ -199,7 +240,9 @@ enum refusal apply_registration_complete(struct apply *apply,
     registration.tenant = complete->tenant;
     registration.certificate = complete->certificate;
     registration.not_after_ms = complete->not_after_ms;
+    registration.issued_ms = apply->stamp->at_ms;
     registration.sealed_token = (struct slice){0}; /* Used: wiped. */
+    registration.former_device_id = (struct slice){0};
     registration_row_put(apply->txn, &registration);
     return REFUSAL_NONE;
 }
@@ -272,6 +315,26 @@ enum refusal apply_deregistration_complete(struct apply *apply,
     }
     if (registration.state != REGISTRATION_DEREGISTERING) {
         return REFUSAL_NOT_REGISTERED;
+    }
+    clear_device(&registration);
+    enter(apply, &registration, REGISTRATION_ENABLED);
+    registration_row_put(apply->txn, &registration);
+    return REFUSAL_NONE;
+}
+
+enum refusal apply_registration_forget(struct apply *apply,
+                                       const struct registration_forget *forget)
+{
+    struct registration_view registration;
+    registration_row_get(apply->txn, &registration);
+    if (forget->epoch != registration.epoch) {
+        return REFUSAL_EPOCH;
+    }
+    if (!registration_exists(&registration)) {
+        return REFUSAL_NOT_REGISTERED;
+    }
+    if (registration.device_id.size > 0) {
+        registration.former_device_id = registration.device_id;
     }
     clear_device(&registration);
     enter(apply, &registration, REGISTRATION_ENABLED);

@@ -48,6 +48,8 @@ bool audit_covers(enum command_type type)
     case COMMAND_REGISTRATION_COMPLETE:
     case COMMAND_REGISTRATION_FAIL:
     case COMMAND_REGISTRATION_HAND_OVER:
+    case COMMAND_REGISTRATION_RENEW:
+    case COMMAND_REGISTRATION_FORGET:
     case COMMAND_SETTINGS_SET:
     case COMMAND_LEVEL_RAISE:
 #ifdef MUSTER_NEXT
@@ -181,6 +183,8 @@ static struct slice named_target(const struct command *command)
     case COMMAND_REGISTRATION_BEGIN:
     case COMMAND_REGISTRATION_NOTE:
     case COMMAND_REGISTRATION_HAND_OVER:
+    case COMMAND_REGISTRATION_RENEW:
+    case COMMAND_REGISTRATION_FORGET:
     case COMMAND_SETTINGS_SET:
     case COMMAND_LEVEL_RAISE:
     case COMMAND_DEREGISTRATION_BEGIN:
@@ -270,6 +274,9 @@ void audit_target(struct txn *txn, const struct command *command, char out[AUDIT
     case COMMAND_LEVEL_RAISE: print_number(out, "level", command->body.level_raise.level); return;
     case COMMAND_DEREGISTRATION_BEGIN:
         print_number(out, "epoch", command->body.deregistration_begin.epoch);
+        return;
+    case COMMAND_REGISTRATION_FORGET:
+        print_number(out, "epoch", command->body.registration_forget.epoch);
         return;
     case COMMAND_DEREGISTRATION_COMPLETE:
         print_number(out, "epoch", command->body.deregistration_complete.epoch);

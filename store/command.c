@@ -57,6 +57,8 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_KEY_RESEAL] = &key_reseal_codec,
     [COMMAND_AUDIT_TRIM] = &audit_trim_codec,
     [COMMAND_SNAPSHOT_TAKE] = &snapshot_take_codec,
+    [COMMAND_REGISTRATION_RENEW] = &registration_renew_codec,
+    [COMMAND_REGISTRATION_FORGET] = &registration_forget_codec,
 #ifdef MUSTER_NEXT
     [COMMAND_NEXT_PROBE] = &next_probe_codec,
 #endif

@@ -51,6 +51,8 @@ extern const struct codec registration_note_codec;
 extern const struct codec registration_complete_codec;
 extern const struct codec registration_fail_codec;
 extern const struct codec registration_hand_over_codec;
+extern const struct codec registration_renew_codec;
+extern const struct codec registration_forget_codec;
 extern const struct codec deregistration_begin_codec;
 extern const struct codec deregistration_complete_codec;
 extern const struct codec credential_put_codec;

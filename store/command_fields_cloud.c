@@ -38,6 +38,7 @@ static const struct codec_field registration_note_fields[] = {
     CODEC_OPTIONAL(struct registration_note, 3, attempt, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct registration_note, 4, error, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
     CODEC_OPTIONAL(struct registration_note, 5, next_try_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct registration_note, 6, code, CODEC_TEXT, STORE_NAME_SIZE_MAX),
 };
 const struct codec registration_note_codec =
     CODEC(struct registration_note, "registration_note", registration_note_fields);
@@ -80,6 +81,21 @@ static const struct codec_field deregistration_complete_fields[] = {
 };
 const struct codec deregistration_complete_codec = CODEC(
     struct deregistration_complete, "deregistration_complete", deregistration_complete_fields);
+
+static const struct codec_field registration_renew_fields[] = {
+    CODEC_FIELD(struct registration_renew, 1, epoch, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct registration_renew, 2, sealed_key, CODEC_BYTES, STORE_SEALED_SIZE_MAX),
+    CODEC_FIELD(struct registration_renew, 3, csr, CODEC_TEXT, STORE_PEM_SIZE_MAX),
+    CODEC_FIELD(struct registration_renew, 4, key_epoch, CODEC_U64, UINT32_MAX),
+};
+const struct codec registration_renew_codec =
+    CODEC(struct registration_renew, "registration_renew", registration_renew_fields);
+
+static const struct codec_field registration_forget_fields[] = {
+    CODEC_FIELD(struct registration_forget, 1, epoch, CODEC_U64, UINT64_MAX),
+};
+const struct codec registration_forget_codec =
+    CODEC(struct registration_forget, "registration_forget", registration_forget_fields);
 
 static const struct codec_field credential_put_fields[] = {
     CODEC_FIELD(struct credential_put, 1, name, CODEC_TEXT, STORE_NAME_SIZE_MAX),

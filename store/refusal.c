@@ -70,7 +70,7 @@ static const struct refusal_row {
         {"other_machine", "Node and serial number do not belong to the same appliance.",
          "Connect to the appliance that is to be registered and repeat the command there."},
     [REFUSAL_DISABLED] = {"disabled", "The cloud service is not enabled.",
-                          "Enable it first: muster registration enable --region REGION."},
+                          "Enable it first: muster registration enable REGION."},
     [REFUSAL_ALREADY_ENABLED] = {"already_enabled",
                                  "The cloud service is enabled with this region already.",
                                  "Nothing needs to be done; see: muster registration status."},

@@ -1,6 +1,6 @@
 /*
- * Sealed secrets: the CA's key, the token and device key of the registration, the client passwords,
- * in this order; credentials by name.
+ * Sealed secrets: the CA's key, the token and the device keys of the registration, the client
+ * passwords, in this order; credentials by name.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,6 +34,7 @@ static size_t list_fields(struct sealed_rows *rows, struct slice *out[STORE_SEAL
         &rows->cluster.sealed_ca_key,
         &rows->registration.sealed_token,
         &rows->registration.sealed_key,
+        &rows->registration.sealed_renewal_key,
     };
     struct credential_view *credentials = rows->credentials.items;
     size_t count = 0;
@@ -57,7 +58,8 @@ static struct seal_purpose purpose_of(const struct sealed_rows *rows, const stru
     if (field == &rows->registration.sealed_token) {
         return seal_purpose_of(slice_of("registration_token"), rows->registration.epoch);
     }
-    if (field == &rows->registration.sealed_key) {
+    if (field == &rows->registration.sealed_key ||
+        field == &rows->registration.sealed_renewal_key) {
         return seal_purpose_of(slice_of("device_key"), rows->registration.epoch);
     }
     size_t i = 0;

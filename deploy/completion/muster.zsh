@@ -5,7 +5,7 @@ cluster status|--socket --address --ca --certificate --key --timeout --stale --o
 cluster members|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster init|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster join|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --token-file --yes --keep-records
-cluster leave|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+cluster leave|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes --hand-over
 cluster reset|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --yes
 cluster rebuild|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --check --yes
 cluster remove|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --force --yes
@@ -20,10 +20,12 @@ cluster token create|--socket --address --ca --certificate --key --timeout --sta
 cluster token list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster token revoke|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
 registration status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
-registration enable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
-registration disable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
+registration watch|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+registration enable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --mode --machine
+registration disable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --mode --machine --yes
 registration register|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --token-file --wait --no-wait --mode --machine
-registration deregister|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --wait --no-wait --yes
+registration deregister|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --wait --no-wait --mode --machine --yes --forget
+registration hand-over|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
 credentials list|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 credentials add|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --password-file --region --client-id --replace
 credentials verify|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
@@ -55,11 +57,11 @@ describe|--socket --address --ca --certificate --key --timeout --stale --output 
 digest|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --deep
 completion|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cloudserviceconfig status|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch
-cloudserviceconfig enable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
-cloudserviceconfig disable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes
-cloudserviceconfig settrs|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cloudserviceconfig enable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --mode --machine
+cloudserviceconfig disable|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --mode --machine --yes
+cloudserviceconfig settrs|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --mode --machine
 cloudserviceconfig register|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --token-file --wait --no-wait --mode --machine
-cloudserviceconfig deregister|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --wait --no-wait --yes
+cloudserviceconfig deregister|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --wait --no-wait --mode --machine --yes --forget
 '
 _muster_next() { # words so far -> words that may follow
     local so_far="$1" current="$2" line words

@@ -344,6 +344,7 @@ void sim_admin_registration(struct sim *sim, struct sim_request *request, struct
         {"deregistration_delay_ms", SIM_FIELD_U64, false, LATENCY_MS_MAX,
          &devices->deregistration_delay_ms},
         {"certificate_days", SIM_FIELD_U64, false, 3650, &devices->certificate_days},
+        {"certificate_s", SIM_FIELD_U64, false, 86400, &devices->certificate_s},
     };
     json_t *object = READ_BODY(request, fields, reply);
     if (object != NULL) {

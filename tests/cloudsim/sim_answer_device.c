@@ -59,6 +59,7 @@ static struct status read_register(json_t *body, struct sim_registration *reques
         {"token", SIM_FIELD_TEXT, true, 1024, &request->token},
         {"device", SIM_FIELD_JSON, true, 0, &device},
         {"csr", SIM_FIELD_TEXT, true, CSR_SIZE_MAX, &request->csr},
+        {"replaces", SIM_FIELD_TEXT, false, SIM_FIELD_SIZE - 1, &request->replaces},
     };
     const struct sim_field device_fields[] = {
         {"name", SIM_FIELD_TEXT, true, SIM_FIELD_SIZE - 1, &request->name},
@@ -91,6 +92,7 @@ static void register_with(struct sim *sim, struct sim_request *request, json_t *
         .model = "",
         .version = "",
         .ip = "",
+        .replaces = "",
         .region = request->region,
         .now_ms = sim_now_ms(sim),
         .stuck = has_fault(request, SIM_FAULT_STUCK),

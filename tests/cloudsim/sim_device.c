@@ -26,10 +26,10 @@
 static const unsigned moves[SIM_DEVICE_STATE_COUNT] = {
     [SIM_DEVICE_IN_PROGRESS] =
         TO(SIM_DEVICE_REGISTERED) | TO(SIM_DEVICE_FAILED) | TO(SIM_DEVICE_GONE),
-    [SIM_DEVICE_REGISTERED] =
-        TO(SIM_DEVICE_SUSPENDED) | TO(SIM_DEVICE_DELETING) | TO(SIM_DEVICE_GONE),
-    [SIM_DEVICE_SUSPENDED] =
-        TO(SIM_DEVICE_REGISTERED) | TO(SIM_DEVICE_DELETING) | TO(SIM_DEVICE_GONE),
+    [SIM_DEVICE_REGISTERED] = TO(SIM_DEVICE_SUSPENDED) | TO(SIM_DEVICE_DELETING) |
+                              TO(SIM_DEVICE_GONE) | TO(SIM_DEVICE_IN_PROGRESS),
+    [SIM_DEVICE_SUSPENDED] = TO(SIM_DEVICE_REGISTERED) | TO(SIM_DEVICE_DELETING) |
+                             TO(SIM_DEVICE_GONE) | TO(SIM_DEVICE_IN_PROGRESS),
     [SIM_DEVICE_DELETING] = TO(SIM_DEVICE_GONE),
 };
 
@@ -132,7 +132,9 @@ static bool issue(struct sim_devices *devices, struct sim_device *device, EVP_PK
                   const char *csr_digest, uint64_t now_ms)
 {
     struct sim_certificate *certificate = &device->certificate;
-    uint64_t not_after_s = now_ms / 1000 + devices->certificate_days * 86400;
+    uint64_t life_s =
+        devices->certificate_s != 0 ? devices->certificate_s : devices->certificate_days * 86400;
+    uint64_t not_after_s = now_ms / 1000 + life_s;
     struct sim_subject subject = {
         .common_name = device->id,
         .key_usage = "clientAuth",
@@ -253,18 +255,24 @@ static struct sim_device *resume(const struct sim_devices *devices, const char *
     return NULL;
 }
 
-static struct sim_device *add(struct sim_devices *devices, const struct sim_registration *request,
-                              const struct sim_reg_token *token)
+static struct sim_device *add(struct sim_devices *devices)
 {
     struct sim_device *device = sim_alloc(sizeof *device);
+    char uuid[SIM_UUID_SIZE];
     devices->list[devices->count++] = device;
+    (void)snprintf(device->id, sizeof device->id, "dev-%s", sim_uuid(uuid));
+    return device;
+}
+
+/* A device that begins, for the first time or anew. */
+static void fill(const struct sim_devices *devices, const struct sim_registration *request,
+                 const struct sim_reg_token *token, struct sim_device *device)
+{
     uint8_t bytes[16];
     char hex[33];
-    char uuid[SIM_UUID_SIZE];
     random_bytes(bytes, sizeof bytes);
     hex_encode((struct slice){.data = bytes, .size = sizeof bytes}, hex);
     (void)snprintf(device->registration_id, sizeof device->registration_id, "reg-%s", hex);
-    (void)snprintf(device->id, sizeof device->id, "dev-%s", sim_uuid(uuid));
     (void)snprintf(device->org, sizeof device->org, "%s", token->org);
     (void)snprintf(device->name, sizeof device->name, "%s", request->name);
     (void)snprintf(device->serial, sizeof device->serial, "%s", request->serial);
@@ -276,7 +284,6 @@ static struct sim_device *add(struct sim_devices *devices, const struct sim_regi
     device->due_ms = request->now_ms + devices->delay_ms;
     device->stuck = request->stuck;
     device->will_fail = request->will_fail;
-    return device;
 }
 
 static bool key_in_use(const struct sim_devices *devices, const char *key_digest,
@@ -323,6 +330,26 @@ static const struct sim_device *serial_find(const struct sim_devices *devices, c
     return NULL;
 }
 
+/* The device with this serial, if the request names it as its own; its certificates are worth nothing
+ * from now on. */
+static struct sim_device *take_over(const struct sim_devices *devices,
+                                    const struct sim_registration *request,
+                                    const struct sim_reg_token *token)
+{
+    struct sim_device *device = sim_devices_by_id(devices, request->replaces);
+    if (device == NULL || strcmp(device->serial, request->serial) != 0 ||
+        device->region != request->region || strcmp(device->org, token->org) != 0 ||
+        !sim_device_become(device, SIM_DEVICE_IN_PROGRESS)) {
+        return NULL;
+    }
+    buffer_release(&device->certificate.pem);
+    buffer_release(&device->previous.pem);
+    device->certificate = (struct sim_certificate){0};
+    device->previous = (struct sim_certificate){0};
+    device->revoked = false;
+    return device;
+}
+
 /* Takes the key over. */
 static struct sim_device *begin(struct sim_devices *devices, const struct sim_registration *request,
                                 struct sim_reg_token *token, EVP_PKEY *key,
@@ -331,10 +358,13 @@ static struct sim_device *begin(struct sim_devices *devices, const struct sim_re
     char key_digest[SIM_DIGEST_TEXT_SIZE];
     sim_digest_key(key, key_digest);
     const struct sim_device *same = serial_find(devices, request->serial, request->region);
-    if (same == NULL && !key_in_use(devices, key_digest, NULL) &&
-        devices->count < SIM_DEVICES_MAX) {
+    struct sim_device *device = NULL;
+    if (!key_in_use(devices, key_digest, NULL) && devices->count < SIM_DEVICES_MAX) {
+        device = same == NULL ? add(devices) : take_over(devices, request, token);
+    }
+    if (device != NULL) {
         token->used = true;
-        struct sim_device *device = add(devices, request, token);
+        fill(devices, request, token, device);
         memcpy(device->key_digest, key_digest, sizeof key_digest);
         device->key = key;
         return device;

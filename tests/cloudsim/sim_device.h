@@ -8,6 +8,8 @@
  *                    script    ▼        suspend ▼   │ └──── deleted in the portal ─┤
  *                            FAILED         SUSPENDED ─────────────────────────────┘
  *
+ * A registration that replaces a device by its id leads from REGISTERED or SUSPENDED to IN_PROGRESS.
+ *
  * Time passes when somebody looks: sim_devices_tick() makes the moves that are due.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -89,6 +91,7 @@ struct sim_devices {
     uint64_t delay_ms;
     uint64_t deregistration_delay_ms;
     uint64_t certificate_days;
+    uint64_t certificate_s; /* Instead of the days, if not 0. */
 };
 
 MUST_USE struct status sim_devices_init(struct sim_devices *devices);
@@ -111,6 +114,7 @@ struct sim_registration {
     const char *model;
     const char *version;
     const char *ip;
+    const char *replaces; /* A device id that this registration takes over; or empty. */
     const char *csr;
     enum sim_region region;
     uint64_t now_ms;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/random.h"
 #include "base/x509.h"
 #include "client/record.h"
@@ -63,11 +64,15 @@ enum refusal world_apply(struct world *world, struct command command)
 static void on_apply(uv_timer_t *timer)
 {
     struct world *world = timer->data;
+    bool flush_now = world->flushes && world->proposals != NULL;
 
     while (world->proposals != NULL) {
         struct world_proposal *proposal = world->proposals;
         world->proposals = proposal->next;
         struct apply_outcome outcome = apply_bytes(world, buffer_slice(&proposal->command));
+        if (flush_now) {
+            CHECK_OK(store_flush(world->store));
+        }
         buffer_release(&proposal->command);
         proposal->done(proposal->argument, OK, outcome);
         free(proposal);
@@ -233,6 +238,13 @@ static void open_store(struct world *world)
 {
     struct store_options options = {
         .directory = world->directory, .map_size_max = MAP_SIZE_MAX, .outbox_max = 1000000};
+
+    CHECK_OK(store_open(&options, &world->store));
+    world->index = store_applied_index(world->store);
+}
+
+static void fill_store(struct world *world)
+{
     struct command init = {
         .type = COMMAND_CLUSTER_INIT,
         .body.cluster_init = {.cluster_id = slice_of(CLUSTER_ID),
@@ -250,9 +262,29 @@ static void open_store(struct world *world)
         .body.registration_enable.region = slice_of("AMERICAS"),
     };
 
-    CHECK_OK(store_open(&options, &world->store));
     CHECK_U64(world_apply(world, init), REFUSAL_NONE);
     CHECK_U64(world_apply(world, enable), REFUSAL_NONE);
+}
+
+static void open_cloud(struct world *world)
+{
+    assert_int_equal(uv_loop_init(&world->loop), 0);
+    assert_int_equal(uv_timer_init(&world->loop, &world->applier), 0);
+    assert_int_equal(uv_timer_init(&world->loop, &world->deadline), 0);
+    world->applier.data = world;
+    world->deadline.data = world;
+    struct cloud_context context = {
+        .loop = &world->loop,
+        .store = world->store,
+        .keys = &world->keys,
+        .device_heartbeat_ms = WORLD_HEARTBEAT_MS,
+        .node_name = "esa1",
+        .endpoints = {[REGION_AMERICAS] = endpoints_of(world, "nam"),
+                      [REGION_EUROPE] = endpoints_of(world, "eu")},
+        .ops = &world_ops,
+        .context = world,
+    };
+    CHECK_OK(cloud_create(&context, &world->cloud));
 }
 
 void world_open(struct world *world)
@@ -270,22 +302,14 @@ void world_open(struct world *world)
     world->keys.epoch = 1;
     CHECK_OK(secret_reserve(&world->keys.key, SEAL_KEY_SIZE));
     open_store(world);
-    assert_int_equal(uv_loop_init(&world->loop), 0);
-    assert_int_equal(uv_timer_init(&world->loop, &world->applier), 0);
-    assert_int_equal(uv_timer_init(&world->loop, &world->deadline), 0);
-    world->applier.data = world;
-    world->deadline.data = world;
-    struct cloud_context context = {
-        .loop = &world->loop,
-        .store = world->store,
-        .keys = &world->keys,
-        .node_name = "esa1",
-        .endpoints = {[REGION_AMERICAS] = endpoints_of(world, "nam"),
-                      [REGION_EUROPE] = endpoints_of(world, "eu")},
-        .ops = &world_ops,
-        .context = world,
-    };
-    CHECK_OK(cloud_create(&context, &world->cloud));
+    fill_store(world);
+    open_cloud(world);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct world *world = timer->data;
+    world->late = true;
 }
 
 static void on_closed(void *context)
@@ -296,12 +320,53 @@ static void on_closed(void *context)
     uv_close((uv_handle_t *)&world->deadline, NULL);
 }
 
-void world_close(struct world *world)
+static void close_node(struct world *world)
 {
     cloud_destroy(world->cloud, on_closed, world);
     (void)uv_run(&world->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&world->loop), 0);
     store_close(world->store);
+}
+
+/* The life of a process that dies at a fault point, or, if it does not come by, ends well. */
+static _Noreturn void live(struct world *world, const char *fault, world_condition holds)
+{
+    (void)setenv("MUSTER_FAULT", fault, 1);
+    open_store(world);
+    open_cloud(world);
+    if (failed(fault_open())) {
+        _exit(1);
+    }
+    world_lead(world);
+    world->late = false;
+    (void)uv_timer_start(&world->deadline, on_deadline, WORLD_DEADLINE_MS, 0);
+    while (!holds(world) && !world->late) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    }
+    _exit(world->late ? 1 : 0);
+}
+
+bool world_dies_at(struct world *world, const char *fault, world_condition holds)
+{
+    int status = 0;
+
+    CHECK_OK(store_flush(world->store));
+    close_node(world);
+    pid_t child = fork();
+    if (child == 0) {
+        live(world, fault, holds);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    bool died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    CHECK(died || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    open_store(world);
+    open_cloud(world);
+    return died;
+}
+
+void world_close(struct world *world)
+{
+    close_node(world);
     (void)kill(world->sim, SIGTERM);
     (void)waitpid(world->sim, NULL, 0);
     json_decref(world->endpoints);
@@ -454,12 +519,6 @@ void world_put_records(struct world *world, size_t count)
 }
 
 /* ---- Waiting ---- */
-
-static void on_deadline(uv_timer_t *timer)
-{
-    struct world *world = timer->data;
-    world->late = true;
-}
 
 void world_until(struct world *world, world_condition holds, const char *what)
 {

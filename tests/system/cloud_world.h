@@ -22,6 +22,7 @@
 #define WORLD_PASSWORD "a-password-of-the-simulated-cloud"
 #define WORLD_SCOPES "private-intel casebook inspect enrich response"
 #define WORLD_DEADLINE_MS 20000
+#define WORLD_HEARTBEAT_MS 200
 
 struct world_proposal;
 
@@ -36,6 +37,7 @@ struct world {
     struct cloud *cloud;
     struct world_proposal *proposals; /* Oldest first. */
     bool proposals_fail;              /* Refuse every proposal: no quorum. */
+    bool flushes;                     /* After each entry; otherwise before what leaves only. */
     uint64_t index;
     uint64_t record_count; /* Records put so far; also the next MID. */
     uint64_t epoch;        /* Of the registration begun last. */
@@ -67,6 +69,11 @@ void world_enrol(struct world *world);
 typedef bool (*world_condition)(struct world *world);
 void world_until(struct world *world, world_condition holds, const char *what);
 void world_run_ms(struct world *world, unsigned ms);
+
+/* The node leads in a process of its own, which dies at a fault point ("registrar.call:0:kill") or
+ * ends when it holds; then it is opened here again, with what was flushed, and does not lead. True if
+ * it died. */
+bool world_dies_at(struct world *world, const char *fault, world_condition holds);
 
 bool world_registered(struct world *world);
 bool world_verified(struct world *world);

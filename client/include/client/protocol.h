@@ -173,7 +173,8 @@ struct rpc_registration {
     uint64_t since_ms;
     uint64_t attempt;
     uint64_t next_try_ms;
-    struct slice error_code;
+    struct slice error_code; /* While registered: the cloud does not take the device, and the export
+                                holds. */
     struct slice error;
     uint64_t not_after_ms;          /* Of the device certificate. */
     struct rpc_freshness freshness; /* In the answer of registration.status only. */
@@ -436,17 +437,34 @@ extern const struct codec rpc_name_codec;
 
 /* ---- registration ---- */
 
+/* In all requests that change the registration, R6: `mode` is empty or "machine", and `machine` is
+ * empty or the name of the node that the caller is connected to; anything else is refused. */
 struct rpc_enable {
     struct slice region;
+    struct slice mode;
+    struct slice machine;
 };
 extern const struct codec rpc_enable_codec;
 
+struct rpc_disable {
+    struct slice mode;
+    struct slice machine;
+};
+extern const struct codec rpc_disable_codec;
+
 struct rpc_register {
-    struct slice token;   /* 32 lower-case hexadecimal digits; a secret. */
-    struct slice mode;    /* Empty or "machine"; anything else is refused (R6). */
-    struct slice machine; /* Empty or the name of the node that the caller is connected to. */
+    struct slice token; /* 32 lower-case hexadecimal digits; a secret. */
+    struct slice mode;
+    struct slice machine;
 };
 extern const struct codec rpc_register_codec;
+
+struct rpc_deregister {
+    struct slice mode;
+    struct slice machine; /* If given, it must be the one that is registered, too. */
+    bool forget;          /* Do not ask the cloud: a person says that the device is gone there. */
+};
+extern const struct codec rpc_deregister_codec;
 
 /* ---- credentials ---- */
 
@@ -804,6 +822,7 @@ enum rpc_method {
     RPC_REGISTRATION_DISABLE,
     RPC_REGISTRATION_REGISTER,
     RPC_REGISTRATION_DEREGISTER,
+    RPC_REGISTRATION_HAND_OVER,
     RPC_CREDENTIALS_LIST,
     RPC_CREDENTIALS_ADD,
     RPC_CREDENTIALS_VERIFY,

@@ -114,16 +114,18 @@ enum command_type {
     COMMAND_KEY_RESEAL = 40,
     COMMAND_AUDIT_TRIM = 41,
     COMMAND_SNAPSHOT_TAKE = 42,
+    COMMAND_REGISTRATION_RENEW = 43,
+    COMMAND_REGISTRATION_FORGET = 44,
 #ifdef MUSTER_NEXT
-    COMMAND_NEXT_PROBE = 43,
+    COMMAND_NEXT_PROBE = 45,
 #endif
 };
 
 /* One above the highest type. */
 #ifdef MUSTER_NEXT
-#define COMMAND_TYPE_COUNT 44
+#define COMMAND_TYPE_COUNT 46
 #else
-#define COMMAND_TYPE_COUNT 43
+#define COMMAND_TYPE_COUNT 45
 #endif
 
 /* ---- The cluster and its members ---- */
@@ -331,7 +333,7 @@ struct key_reseal {
     struct codec_list values; /* struct resealed */
 };
 
-#define STORE_SEALED_MAX (STORE_CREDENTIALS_MAX + 3) /* Sealed secrets of a state. */
+#define STORE_SEALED_MAX (STORE_CREDENTIALS_MAX + 4) /* Sealed secrets of a state. */
 
 /* Somebody is given a sealed snapshot of a node's state: written down, changes nothing else. */
 struct snapshot_take {
@@ -379,13 +381,16 @@ struct registration_begin {
     uint64_t key_epoch;
 };
 
-/* Progress and attempts; changes no state. */
+/* Progress and attempts; changes no state. A code while REGISTERED says that the cloud does not take
+ * the device as it is (deleted, suspended, its certificate dead): the export holds until a note
+ * without one. */
 struct registration_note {
     uint64_t epoch;
     struct slice registration_id; /* Given by the cloud when it accepted; empty stays. */
     uint64_t attempt;
     struct slice error;   /* Empty after success. */
     uint64_t next_try_ms; /* Wall clock; 0 if none is due. */
+    struct slice code;    /* The cloud's; optional. */
 };
 
 /* An answer of an older epoch is refused and changes nothing. Once REGISTERED, the same device's
@@ -396,6 +401,15 @@ struct registration_complete {
     struct slice tenant;
     struct slice certificate; /* Device certificate, PEM. */
     uint64_t not_after_ms;
+};
+
+/* Intent, before the cloud is asked for a new device certificate: whoever leads asks with the same
+ * request until it answers. Refused unless REGISTERED, or while one is under way. */
+struct registration_renew {
+    uint64_t epoch;
+    struct slice sealed_key; /* The new device key; as that of registration_begin. */
+    struct slice csr;
+    uint64_t key_epoch;
 };
 
 struct registration_fail {
@@ -420,6 +434,13 @@ struct deregistration_begin {
 struct deregistration_complete {
     uint64_t epoch;
     bool forgotten; /* The cloud no longer knew the device. */
+};
+
+/* `registration deregister --forget`: a person says that nothing of it is left in the cloud, which is
+ * not asked. From REGISTERING, REGISTERED and DEREGISTERING. Should the device be there after all,
+ * its id is kept, and the next registration takes it over instead of making a second one. */
+struct registration_forget {
+    uint64_t epoch;
 };
 
 /* ---- Shared API credentials ---- */
@@ -583,6 +604,8 @@ struct command {
         struct key_reseal key_reseal;
         struct audit_trim audit_trim;
         struct snapshot_take snapshot_take;
+        struct registration_renew registration_renew;
+        struct registration_forget registration_forget;
 #ifdef MUSTER_NEXT
         struct next_probe next_probe;
 #endif

@@ -199,4 +199,12 @@
   .body.snapshot_take = {
       .node = TEXT("A")}},
     "012a84010102a26d6503a56c6f63616c04a37768798101a141"},
+{{.type = COMMAND_REGISTRATION_RENEW,
+  .body.registration_renew = {
+      .epoch = 1, .sealed_key = TEXT("key"), .csr = TEXT("CSR"), .key_epoch = 1}},
+    "012b84010102a26d6503a56c6f63616c04a377687984010102c4036b657903a34353520401"},
+{{.type = COMMAND_REGISTRATION_FORGET,
+  .body.registration_forget = {
+      .epoch = 1}},
+    "012c84010102a26d6503a56c6f63616c04a3776879810101"},
 /* clang-format on */

@@ -78,7 +78,7 @@ static struct command registration_command(struct script *script,
                                            const struct registration_view *registration)
 {
     uint64_t epoch = registration->epoch + (script_random(script, 6) == 0);
-    switch (script_random(script, 9)) {
+    switch (script_random(script, 11)) {
     case 0: return enable_command();
     case 1: return (struct command){.type = COMMAND_REGISTRATION_DISABLE};
     case 2: return begin_command(NODE_A, "SA", epoch + 1);
@@ -98,6 +98,16 @@ static struct command registration_command(struct script *script,
         return (struct command){
             .type = COMMAND_REGISTRATION_HAND_OVER,
             .body.registration_hand_over = {epoch, NODE_B, slice_of("B")},
+        };
+    case 8:
+        return (struct command){
+            .type = COMMAND_REGISTRATION_RENEW,
+            .body.registration_renew = {epoch, slice_of("key"), slice_of("csr"), 1},
+        };
+    case 9:
+        return (struct command){
+            .type = COMMAND_REGISTRATION_FORGET,
+            .body.registration_forget.epoch = epoch,
         };
     default:
         return (struct command){
