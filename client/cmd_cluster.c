@@ -26,10 +26,14 @@ int cmd_cluster_init(struct cli *cli)
 static int hand_over(struct cli *cli)
 {
     struct rpc_empty empty = {0};
-    struct rpc_cluster_status status = {0};
+    struct rpc_node_status node = {0}; /* Which node is asked: it answers itself. */
+    struct rpc_registration registration = {0};
     struct rpc_name heir = {.name = cli_value(cli, CLI_HAND_OVER)};
-    int exit_code = cli_call(cli, RPC_CLUSTER_STATUS, &empty, &status);
-    if (exit_code != 0 || !slice_equal(status.registration.machine, status.node_name)) {
+    int exit_code = cli_call(cli, RPC_NODE_STATUS, &empty, &node);
+    if (exit_code == 0) {
+        exit_code = cli_call(cli, RPC_REGISTRATION_STATUS, &empty, &registration);
+    }
+    if (exit_code != 0 || !slice_equal(registration.machine, node.name)) {
         return exit_code;
     }
     return cli_call(cli, RPC_REGISTRATION_HAND_OVER, &heir, NULL);

@@ -15,8 +15,8 @@ struct status device_seal(const struct device_sealer *sealer, const char *purpos
     struct seal_purpose bound = seal_purpose_of(slice_of(purpose), sealer->registration_epoch);
 
     random_bytes(nonce, sizeof nonce);
-    return seal_close(secret_slice(&sealer->keys->key), (uint32_t)sealer->keys->epoch, &bound, nonce,
-                      plain, out);
+    return seal_close(secret_slice(&sealer->keys->key), (uint32_t)sealer->keys->epoch, &bound,
+                      nonce, plain, out);
 }
 
 struct status device_secrets_make(const struct device_sealer *sealer, struct slice name,

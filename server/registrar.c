@@ -254,7 +254,7 @@ static void on_renewal(struct registrar *registrar, const struct registration_vi
 
 static bool is_renewal_due(const struct registrar *registrar, const struct registration_view *view)
 {
-    uint64_t issued_ms = view->issued_ms != 0 ? view->issued_ms : view->since_ms;
+    uint64_t issued_ms = view->renewed_ms != 0 ? view->renewed_ms : view->since_ms;
     uint64_t life_ms = view->not_after_ms > issued_ms ? view->not_after_ms - issued_ms : 0;
 
     return view->state == REGISTRATION_REGISTERED && view->not_after_ms != 0 &&

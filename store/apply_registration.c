@@ -179,7 +179,7 @@ static enum refusal renew(struct apply *apply, struct registration_view *registr
     }
     registration->certificate = complete->certificate;
     registration->not_after_ms = complete->not_after_ms;
-    registration->issued_ms = apply->stamp->at_ms;
+    registration->renewed_ms = apply->stamp->at_ms;
     registration->error_code = (struct slice){0};
     registration->error = (struct slice){0};
     if (registration->renewal_csr.size > 0) {
@@ -240,7 +240,6 @@ enum refusal apply_registration_complete(struct apply *apply,
     registration.tenant = complete->tenant;
     registration.certificate = complete->certificate;
     registration.not_after_ms = complete->not_after_ms;
-    registration.issued_ms = apply->stamp->at_ms;
     registration.sealed_token = (struct slice){0}; /* Used: wiped. */
     registration.former_device_id = (struct slice){0};
     registration_row_put(apply->txn, &registration);

@@ -58,7 +58,7 @@ static const struct codec_field registration_fields[] = {
     CODEC_OPTIONAL(struct registration_view, 18, sealed_token, CODEC_BYTES, STORE_SEALED_SIZE_MAX),
     CODEC_OPTIONAL(struct registration_view, 19, sealed_key, CODEC_BYTES, STORE_SEALED_SIZE_MAX),
     CODEC_OPTIONAL(struct registration_view, 20, key_epoch, CODEC_U64, UINT32_MAX),
-    CODEC_OPTIONAL(struct registration_view, 21, issued_ms, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct registration_view, 21, renewed_ms, CODEC_U64, UINT64_MAX),
     CODEC_OPTIONAL(struct registration_view, 22, renewal_csr, CODEC_TEXT, STORE_PEM_SIZE_MAX),
     CODEC_OPTIONAL(struct registration_view, 23, sealed_renewal_key, CODEC_BYTES,
                    STORE_SEALED_SIZE_MAX),

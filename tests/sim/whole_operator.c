@@ -233,6 +233,26 @@ static void register_machine(struct outlook *outlook, enum token_fate fate)
     do_command(outlook, &command, "with a token from the portal");
 }
 
+/* The cloud does not take the device: the export holds until a person does something about it. */
+static bool is_held(const struct outlook *outlook)
+{
+    return outlook->registration.state == REGISTRATION_REGISTERED &&
+           outlook->registration.error_code.size > 0;
+}
+
+/* Only what is gone for certain may be forgotten: the next registration may be another machine's. */
+static void go_back(struct outlook *outlook)
+{
+    const struct registration_view *view = &outlook->registration;
+    bool gone = slice_equal(view->error_code, slice_of("device_deregistered"));
+    struct command command = {
+        .type = gone ? COMMAND_REGISTRATION_FORGET : COMMAND_DEREGISTRATION_BEGIN,
+    };
+    /* Both begin with the epoch. */
+    command.body.registration_forget.epoch = view->epoch;
+    do_command(outlook, &command, "for the cloud does not take the device");
+}
+
 static void act_registration(struct outlook *outlook)
 {
     struct world *world = outlook->world;
@@ -241,7 +261,9 @@ static void act_registration(struct outlook *outlook)
     enum token_fate fate = healed || whole_chance(world, 80)
                                ? TOKEN_GOOD
                                : (enum token_fate)whole_draw(world, 0, TOKEN_FATE_COUNT - 1);
-    if (view->state == REGISTRATION_DISABLED) {
+    if (is_held(outlook)) {
+        go_back(outlook);
+    } else if (view->state == REGISTRATION_DISABLED) {
         enable(outlook);
     } else if (view->state == REGISTRATION_ENABLED && !healed && whole_chance(world, 10)) {
         const struct command command = {.type = COMMAND_REGISTRATION_DISABLE};
@@ -370,7 +392,8 @@ static void act_export(struct outlook *outlook)
 static void act_randomly(struct outlook *outlook)
 {
     unsigned drawn = whole_draw(outlook->world, 1, 100);
-    if (outlook->registration.state != REGISTRATION_REGISTERED ? drawn <= 50 : drawn <= 10) {
+    bool registered = outlook->registration.state == REGISTRATION_REGISTERED && !is_held(outlook);
+    if (drawn <= (registered ? 10U : 50U)) {
         act_registration(outlook);
     } else if (outlook->credentials.count == 0 || drawn <= 65) {
         act_credentials(outlook);

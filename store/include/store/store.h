@@ -255,7 +255,7 @@ struct registration_view {
     struct slice sealed_token; /* Empty once it was used or given up: wiped. */
     struct slice sealed_key;
     uint64_t key_epoch;
-    uint64_t issued_ms;       /* When the certificate came. */
+    uint64_t renewed_ms;      /* When the certificate came; 0: with the registration. */
     struct slice renewal_csr; /* Of the certificate that is to follow; empty: none is asked */
     struct slice sealed_renewal_key; /* for. With its key. */
     struct slice former_device_id;   /* Forgotten, perhaps still in the cloud. */

@@ -155,7 +155,7 @@ static void apply(struct world *world)
         world->view.error_code = (struct slice){0};
         world->view.renewal_csr = (struct slice){0};
         world->view.device_id = slice_of("dev-1");
-        world->view.issued_ms = world->now_ms;
+        world->view.renewed_ms = world->now_ms;
         world->view.not_after_ms = world->now_ms + LIFE_MS;
         break;
     case COMMAND_REGISTRATION_FAIL: world->view.state = REGISTRATION_FAILED; break;
