@@ -1,6 +1,10 @@
 /*
  * Listeners: sockets that wait for connections.
  *
+ * A turn of the loop takes ACCEPTS_MAX of them: libuv would take all that come, and who opens them fast
+ * would keep the loop from everything else. One that is not taken waits, libuv announces no other
+ * meanwhile, and the next turn goes on with it. (When no more files may be open, libuv closes what comes.)
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "listener.h"
@@ -17,7 +21,9 @@
 #include "base/alloc.h"
 #include "socket_address.h"
 
-#define BACKLOG 1024 /* Connections not yet accepted: what comes while the loop is busy. */
+#define BACKLOG 1024   /* Connections not yet accepted: what comes while the loop is busy. */
+#define ACCEPTS_MAX 16 /* In a turn: some ms of TLS. */
+#define SHORTAGE_MS 50 /* Without memory for one, it waits so long. */
 
 static struct status fail_uv(int error, const char *address)
 {
@@ -25,7 +31,7 @@ static struct status fail_uv(int error, const char *address)
     return fail(code, "listen on %.100s: %s", address, uv_strerror(error));
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_turn_closed(uv_handle_t *handle)
 {
     struct listener *listener = handle->data;
     if (listener->closed != NULL) {
@@ -34,12 +40,51 @@ static void on_closed(uv_handle_t *handle)
     free(listener);
 }
 
-static void on_connection(uv_stream_t *socket, int error)
+static void on_closed(uv_handle_t *handle)
 {
-    struct listener *listener = socket->data;
-    if (error == 0 && !uv_is_closing(&listener->socket.handle)) {
+    struct listener *listener = handle->data;
+    uv_close((uv_handle_t *)&listener->turn, on_turn_closed);
+}
+
+static void on_turn(uv_timer_t *timer);
+
+static void announce_next(struct listener *listener)
+{
+    if (uv_is_closing(&listener->socket.handle)) {
+        return;
+    }
+    listener->waits = listener->accepts >= ACCEPTS_MAX;
+    if (!uv_is_active((uv_handle_t *)&listener->turn)) {
+        (void)uv_timer_start(&listener->turn, on_turn, 0, 0);
+    }
+    if (!listener->waits) {
+        listener->accepts++;
         listener->on_connection(listener, listener->context);
     }
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+    struct listener *listener = timer->data;
+    listener->accepts = 0;
+    if (listener->waits) {
+        announce_next(listener);
+    }
+}
+
+static void on_connection(uv_stream_t *socket, int error)
+{
+    if (error == 0) {
+        announce_next(socket->data);
+    }
+}
+
+/* The socket is made: from here on closing it is what gives everything back. */
+static void begin(struct listener *listener, uv_loop_t *loop)
+{
+    (void)uv_timer_init(loop, &listener->turn); /* Always 0. */
+    listener->turn.data = listener;
+    listener->socket.handle.data = listener;
 }
 
 static struct listener *create(listener_on_connection announce, void *context)
@@ -60,7 +105,7 @@ static struct status open_tcp(struct listener *listener, uv_loop_t *loop,
         free(listener);
         return fail_uv(error, text);
     }
-    listener->socket.handle.data = listener;
+    begin(listener, loop);
     error = uv_tcp_bind(&listener->socket.tcp, (const struct sockaddr *)address, 0);
     if (error == 0) {
         error = uv_listen(&listener->socket.stream, BACKLOG, on_connection);
@@ -138,7 +183,7 @@ static struct status open_local(struct listener *listener, uv_loop_t *loop, mode
         free(listener);
         return fail_uv(error, "a UNIX socket");
     }
-    listener->socket.handle.data = listener;
+    begin(listener, loop);
     mode_t mask = umask(0777); /* Closed to all until its mode is set. */
     error = uv_pipe_bind(&listener->socket.pipe, listener->address);
     (void)umask(mask);
@@ -190,6 +235,13 @@ void listener_address(const struct listener *listener, char out[STREAM_ADDRESS_S
     (void)snprintf(out, STREAM_ADDRESS_SIZE, "%s", listener->address);
 }
 
+/* It stays where it is, and is announced again. */
+static void put_off(struct listener *listener)
+{
+    listener->waits = true;
+    (void)uv_timer_start(&listener->turn, on_turn, SHORTAGE_MS, 0);
+}
+
 static void on_refused(uv_handle_t *handle)
 {
     free(handle);
@@ -200,12 +252,14 @@ void listener_refuse(struct listener *listener)
     union stream_socket *socket = alloc_zeroed(1, sizeof *socket);
     uv_loop_t *loop = listener->socket.handle.loop;
     if (socket == NULL) {
-        return; /* libuv keeps the connection waiting and announces nothing until it is taken. */
+        put_off(listener);
+        return;
     }
     int error =
         listener->local ? uv_pipe_init(loop, &socket->pipe, 0) : uv_tcp_init(loop, &socket->tcp);
     if (error != 0) {
         free(socket);
+        put_off(listener);
         return;
     }
     (void)uv_accept(&listener->socket.stream, &socket->stream);

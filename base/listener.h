@@ -11,6 +11,9 @@
 
 struct listener {
     union stream_socket socket;
+    uv_timer_t turn;  /* Fires in the next turn of the loop. */
+    unsigned accepts; /* Announced in this one. */
+    bool waits;       /* A connection was not announced yet. */
     bool local;
     listener_on_connection on_connection;
     void *context;

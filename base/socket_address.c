@@ -11,6 +11,8 @@
 #include <string.h>
 #include <uv.h>
 
+#include "base/stream.h"
+
 #define PORT_MAX 65535UL
 
 static bool is_port(const char *text)
@@ -63,5 +65,37 @@ void socket_address_print(const struct sockaddr_storage *address, char *out, siz
         (void)snprintf(out, out_size, "[%s]:%u", host, (unsigned)ntohs(v6->sin6_port));
     } else {
         (void)snprintf(out, out_size, "?");
+    }
+}
+
+uint64_t socket_address_source(const struct sockaddr_storage *address)
+{
+    uint64_t source = 0;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+        return STREAM_SOURCE_V4 | ntohl(v4->sin_addr.s_addr);
+    }
+    if (address->ss_family != AF_INET6) {
+        return 0;
+    }
+    const uint8_t *bytes = ((const struct sockaddr_in6 *)address)->sin6_addr.s6_addr;
+    bool mapped = IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    for (size_t i = mapped ? 12 : 0; i < (mapped ? 16U : 8U); i++) {
+        source = source << 8U | bytes[i];
+    }
+    return mapped ? STREAM_SOURCE_V4 | source : source;
+}
+
+void stream_source_print(uint64_t source, char out[STREAM_SOURCE_SIZE])
+{
+    unsigned low = (unsigned)(source & UINT32_MAX);
+    if (source >> 32U == STREAM_SOURCE_V4 >> 32U) {
+        (void)snprintf(out, STREAM_SOURCE_SIZE, "%u.%u.%u.%u", low >> 24U, low >> 16U & 0xFFU,
+                       low >> 8U & 0xFFU, low & 0xFFU);
+    } else if (source >> 32U == STREAM_SOURCE_USER >> 32U) {
+        (void)snprintf(out, STREAM_SOURCE_SIZE, "uid %u", low);
+    } else {
+        (void)snprintf(out, STREAM_SOURCE_SIZE, "%x:%x:%x:%x::/64", (unsigned)(source >> 48U),
+                       (unsigned)(source >> 32U & 0xFFFFU), low >> 16U, low & 0xFFFFU);
     }
 }

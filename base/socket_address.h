@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "base/status.h"
@@ -22,6 +23,9 @@ MUST_USE struct status socket_name_parse(const char *text, struct socket_name *o
 
 /* The address, if the host is a numeric one; false if it is a name. */
 bool socket_name_numeric(const struct socket_name *name, struct sockaddr_storage *out);
+
+/* As stream_source_of(). */
+uint64_t socket_address_source(const struct sockaddr_storage *address);
 
 /* "?" for a family other than IPv4 and IPv6. */
 void socket_address_print(const struct sockaddr_storage *address, char *out, size_t out_size);

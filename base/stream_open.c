@@ -68,6 +68,25 @@ static struct status create_with_socket(const struct stream_options *options, bo
     return OK;
 }
 
+static uint64_t source_of(const struct stream *stream)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    int size = sizeof address;
+    (void)uv_tcp_getpeername(&stream->socket.tcp, (struct sockaddr *)&address, &size);
+    return socket_address_source(&address);
+}
+
+bool stream_source_of(const char *address, uint64_t *out)
+{
+    struct socket_name name;
+    struct sockaddr_storage numeric;
+    if (failed(socket_name_parse(address, &name)) || !socket_name_numeric(&name, &numeric)) {
+        return false;
+    }
+    *out = socket_address_source(&numeric);
+    return true;
+}
+
 struct status stream_accept_tls(struct listener *listener, struct tls_context *tls,
                                 const struct stream_options *options, struct stream **out)
 {
@@ -78,6 +97,10 @@ struct status stream_accept_tls(struct listener *listener, struct tls_context *t
         return status;
     }
     status = accept_into(stream, listener);
+    if (!failed(status) && options->admit != NULL &&
+        !options->admit(options->context, source_of(stream))) {
+        status = fail(STATUS_BUSY, "a connection was turned away");
+    }
     if (!failed(status)) {
         status = stream_secure(stream, tls, true);
     }

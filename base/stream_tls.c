@@ -185,3 +185,20 @@ struct status stream_peer_user(const struct stream *stream, uid_t *uid, gid_t *g
     }
     return OK;
 }
+
+struct status stream_peer_groups(const struct stream *stream, gid_t *groups, size_t groups_max,
+                                 size_t *count)
+{
+    socklen_t size = (socklen_t)(groups_max * sizeof *groups);
+    uv_os_fd_t fd = -1;
+    if (stream->tls != NULL || uv_fileno(&stream->socket.handle, &fd) != 0) {
+        return fail(STATUS_NOT_FOUND, "the other side is not a process of this machine");
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
+        return errno == ERANGE
+                   ? fail(STATUS_FULL, "the process has more than %zu groups", groups_max)
+                   : fail_errno(errno, "ask for the groups of a process");
+    }
+    *count = size / sizeof *groups;
+    return OK;
+}

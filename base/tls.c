@@ -286,6 +286,10 @@ struct status tls_context_create(const struct tls_options *options, struct tls_c
     if (context->ssl == NULL || !set_protocol(context->ssl, options->version_1_2_allowed)) {
         status = fail_openssl(STATUS_NO_MEMORY, "make a TLS context");
     }
+    if (!failed(status) && options->times_ignored) {
+        (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context->ssl),
+                                          X509_V_FLAG_NO_CHECK_TIME); /* Always 1. */
+    }
     if (!failed(status)) {
         status = set_verification(context, options);
     }

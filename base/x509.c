@@ -32,6 +32,24 @@ struct status x509_check_key(struct slice certificate_pem, struct slice key_pem)
     return status;
 }
 
+struct status x509_check_issuer(struct slice certificate_pem, struct slice ca_pem)
+{
+    X509 *certificate = NULL;
+    X509 *ca = NULL;
+    struct status status = x509_read_certificate(certificate_pem, &certificate);
+    if (!failed(status)) {
+        status = x509_read_certificate(ca_pem, &ca);
+    }
+    if (!failed(status) && (X509_check_issued(ca, certificate) != X509_V_OK ||
+                            X509_verify(certificate, X509_get0_pubkey(ca)) != 1)) {
+        status = fail(STATUS_REFUSED, "the certificate was not signed by this CA");
+    }
+    X509_free(certificate);
+    X509_free(ca);
+    ERR_clear_error();
+    return status;
+}
+
 static struct status time_to_ms(const ASN1_TIME *time, uint64_t *out)
 {
     struct tm parts;

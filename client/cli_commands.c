@@ -91,6 +91,8 @@ const struct cli_command cli_commands[] = {
      cmd_cluster_settings},
     {"cluster set", "SETTING VALUE", 2, 2, 0, NULL,
      "Change what all members do: voters 1, 3, 5 or 7", cmd_cluster_set},
+    {"cluster certificates", NULL, 0, 0, 0, NULL,
+     "The CA's, the nodes' and the operators' certificates: until when", cmd_cluster_certificates},
     {"cluster recover", NULL, 0, 0, YES | CLI_TAKES(CLI_DRY_RUN), NULL,
      "Most voters are lost for good: show, or with --yes do, what makes this node the only member",
      cmd_cluster_recover},

@@ -19,6 +19,7 @@ int cmd_cluster_remove(struct cli *cli);
 int cmd_cluster_transfer(struct cli *cli);
 int cmd_cluster_settings(struct cli *cli);
 int cmd_cluster_set(struct cli *cli);
+int cmd_cluster_certificates(struct cli *cli);
 int cmd_cluster_recover(struct cli *cli);
 int cmd_recovery_key(struct cli *cli);
 int cmd_cluster_key(struct cli *cli);

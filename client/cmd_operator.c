@@ -1,5 +1,5 @@
 /*
- * `muster operator` and `muster audit`: who may call, and who called.
+ * `muster operator`, `muster cluster certificates` and `muster audit`: who may call, and who called.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -124,6 +124,29 @@ int cmd_operator_remove(struct cli *cli)
         return exit_code;
     }
     return cli_call(cli, RPC_OPERATOR_REMOVE, &name, NULL);
+}
+
+static int show_certificates(struct cli *cli, const void *result, bool compact)
+{
+    static const struct column columns[] = {
+        {"OF", "kind", COLUMN_TEXT},
+        {"NAME", "name", COLUMN_TEXT},
+        {"STATE", "state", COLUMN_TEXT},
+        {"UNTIL", "not_after_ms", COLUMN_TIME},
+        {"DAYS LEFT", "days_left", COLUMN_COUNT},
+        {"SINCE", "not_before_ms", COLUMN_TIME},
+        {"FINGERPRINT", "fingerprint", COLUMN_TEXT},
+    };
+    const struct rpc_certificates *view = result;
+    (void)compact;
+    return output_list(cli, &rpc_certificate_codec, &view->certificates, columns,
+                       sizeof(columns) / sizeof(columns[0]), "There are no certificates.");
+}
+
+int cmd_cluster_certificates(struct cli *cli)
+{
+    struct rpc_certificates view = {0};
+    return cmd_read(cli, RPC_CLUSTER_CERTIFICATES, &view, show_certificates);
 }
 
 /* ---- audit ---- */

@@ -106,6 +106,9 @@ const struct rpc_method_row rpc_methods[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_POSITION] =
         HERE(RPC_ROLE_VIEWER, "cluster.position", rpc_empty_codec, rpc_position_codec,
              "How far this node's log goes and whom it follows; members ask each other."),
+    [RPC_CLUSTER_CERTIFICATES] =
+        READ("cluster.certificates", rpc_empty_codec, rpc_certificates_codec,
+             "The CA's certificate, the nodes' and the operators': how long they are good."),
     [RPC_CLUSTER_RECOVER] =
         HERE(RPC_ROLE_ADMIN, "cluster.recover", rpc_recover_codec, rpc_recovery_codec,
              "Most voters are lost for good: make this node the cluster's only member, "

@@ -100,6 +100,10 @@ static const struct codec_field node_status_fields[] = {
     CODEC_FIELD(struct rpc_node_status, 12, disk_size, CODEC_U64, UINT64_MAX),
     CODEC_FIELD(struct rpc_node_status, 13, disk, CODEC_TEXT, RPC_WORD_SIZE_MAX),
     CODEC_OPTIONAL(struct rpc_node_status, 14, aside, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_node_status, 15, connections, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_node_status, 16, connections_refused, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_node_status, 17, connections_cut, CODEC_U64, UINT64_MAX),
+    CODEC_OPTIONAL(struct rpc_node_status, 18, requests_refused, CODEC_U64, UINT64_MAX),
 };
 const struct codec rpc_node_status_codec =
     CODEC(struct rpc_node_status, "node_status", node_status_fields);

@@ -106,6 +106,27 @@ static const struct codec_field operators_fields[] = {
 };
 const struct codec rpc_operators_codec = CODEC(struct rpc_operators, "operators", operators_fields);
 
+static const struct codec_field certificate_fields[] = {
+    CODEC_FIELD(struct rpc_certificate, 1, kind, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_certificate, 2, name, CODEC_TEXT, RPC_NAME_SIZE_MAX),
+    CODEC_FIELD(struct rpc_certificate, 3, state, CODEC_TEXT, RPC_WORD_SIZE_MAX),
+    CODEC_FIELD(struct rpc_certificate, 4, not_before_ms, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_certificate, 5, not_after_ms, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_certificate, 6, days_left, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct rpc_certificate, 7, fingerprint, CODEC_TEXT, RPC_FINGERPRINT_SIZE_MAX),
+};
+const struct codec rpc_certificate_codec =
+    CODEC(struct rpc_certificate, "certificate", certificate_fields);
+
+static const struct codec_field certificates_fields[] = {
+    CODEC_NESTED_OPTIONAL(struct rpc_certificates, 1, certificates, CODEC_LIST, RPC_LIST_MAX,
+                          &rpc_certificate_codec),
+    CODEC_NESTED_OPTIONAL(struct rpc_certificates, 2, freshness, CODEC_MESSAGE, 0,
+                          &rpc_freshness_codec),
+};
+const struct codec rpc_certificates_codec =
+    CODEC(struct rpc_certificates, "certificates", certificates_fields);
+
 /* ---- audit ---- */
 
 static const struct codec_field audit_query_fields[] = {

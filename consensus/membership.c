@@ -410,3 +410,18 @@ void membership_turn(struct consensus *node)
         }
     }
 }
+
+/* ---- Who may talk, and with what ---- */
+
+struct status consensus_renew(struct consensus *consensus, struct slice ca_pem,
+                              struct slice certificate_pem, struct slice key_pem)
+{
+    return peers_reload(consensus->peers, ca_pem, certificate_pem, key_pem);
+}
+
+void consensus_review(struct consensus *consensus)
+{
+    if (!consensus->closing && consensus->peers_open) {
+        peers_review(consensus->peers);
+    }
+}

@@ -26,6 +26,7 @@ static void free_all(struct peers *peers)
     assert(peers->links == NULL && peers->fetches == NULL && peers->answers == NULL);
     peer_out_free_all(peers);
     tls_context_destroy(peers->tls);
+    gate_destroy(peers->gate);
     buffer_release(&peers->encoded.head);
     free(peers);
     if (closed != NULL) {
@@ -252,7 +253,10 @@ struct status peers_reload(struct peers *peers, struct slice ca_pem, struct slic
                            struct slice key_pem)
 {
     struct tls_context *context = NULL;
+    /* A member is who its key is (docs/adr/0025-certificates.md): a node that was off for long comes
+     * back, and one whose clock is wrong stays in. */
     struct tls_options tls = {.verify = TLS_VERIFY_REQUIRED,
+                              .times_ignored = true,
                               .ca_pem = ca_pem,
                               .certificate_pem = certificate_pem,
                               .key_pem = key_pem};
@@ -297,6 +301,13 @@ static struct status listen_and_name(struct peers *peers, const struct peers_opt
     return OK;
 }
 
+static const struct gate_options gate_options = {
+    .sources_max = 1024,
+    .open_max = PEER_UNKNOWN_PER_SOURCE_MAX,
+    .per_s = PEER_CONNECTIONS_PER_S,
+    .burst = PEER_CONNECTIONS_BURST,
+};
+
 struct status peers_open(const struct peers_options *options, struct peers **out)
 {
     struct peers *peers = alloc_zeroed(1, sizeof *peers);
@@ -309,10 +320,14 @@ struct status peers_open(const struct peers_options *options, struct peers **out
     struct status status =
         peers_reload(peers, options->ca_pem, options->certificate_pem, options->key_pem);
     if (!failed(status)) {
+        status = gate_create(&gate_options, &peers->gate);
+    }
+    if (!failed(status)) {
         status = listen_and_name(peers, options);
     }
     if (failed(status)) {
         tls_context_destroy(peers->tls);
+        gate_destroy(peers->gate);
         free(peers);
         return status;
     }

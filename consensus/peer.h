@@ -36,7 +36,12 @@
 #include "consensus/consensus.h"
 #include "raft_wire.h"
 
-#define PEER_UNKNOWN_MAX 64 /* Incoming connections whose handshake is not done. */
+/* Incoming connections whose handshake is not done, in all and from one address; when there are as
+ * many, the oldest gives way: a member's handshake takes ms, a silent stranger's never ends. */
+#define PEER_UNKNOWN_MAX 64
+#define PEER_UNKNOWN_PER_SOURCE_MAX 32
+#define PEER_CONNECTIONS_PER_S 100 /* New ones from one address. */
+#define PEER_CONNECTIONS_BURST 200 /* At once, after a pause. */
 #define PEER_IMAGES_MAX 2   /* Images served at once. */
 
 struct peers;

@@ -52,6 +52,15 @@ static size_t count_links(const struct peers *peers, uint64_t node_id)
     return count;
 }
 
+static void become_known(struct link *link)
+{
+    if (link->unknown) {
+        link->unknown = false;
+        link->peers->unknown_count--;
+        gate_leave(link->peers->gate, link->origin);
+    }
+}
+
 static void on_open(struct stream *stream, void *context)
 {
     struct link *link = context;
@@ -61,10 +70,7 @@ static void on_open(struct stream *stream, void *context)
     }
     link->node_id = peers_id_of(stream);
     link->alive_at_ms = now(link);
-    if (link->unknown) {
-        link->unknown = false;
-        link->peers->unknown_count--;
-    }
+    become_known(link);
     if (link->node_id == 0 || link->node_id == options->node_id ||
         !options->peer_allowed(options->context, link->node_id)) {
         peers_trouble(link->peers, link->node_id,
@@ -240,7 +246,7 @@ static void on_close(struct stream *stream, void *context, struct status reason)
         image_source_end(link);
     }
     if (link->unknown) {
-        peers->unknown_count--;
+        become_known(link);
         peers->statistics.connections_refused++;
     }
     unlink_link(link);
@@ -272,17 +278,42 @@ void link_tick(struct link *link, uint64_t now_ms)
     }
 }
 
+static bool admit(void *context, uint64_t source)
+{
+    struct link *link = context;
+    struct peers *peers = link->peers;
+    if (gate_enter(peers->gate, source, now(link)) != GATE_OPEN) {
+        return false;
+    }
+    link->origin = source;
+    link->unknown = true;
+    peers->unknown_count++;
+    return true;
+}
+
+/* The oldest link whose handshake is not done. */
+static void drop_unknown(struct peers *peers)
+{
+    struct link *oldest = NULL;
+    for (struct link *link = peers->links; link != NULL; link = link->next) {
+        oldest = link->state == LINK_SHAKING ? link : oldest; /* New ones stand first. */
+    }
+    if (oldest != NULL) {
+        link_end(oldest, fail(STATUS_BUSY, "too many connections that do not say who they are"));
+    }
+}
+
 void peer_in_on_connection(struct listener *listener, void *context)
 {
     struct peers *peers = context;
-    struct link *link = NULL;
-    if (!peers->closing && peers->unknown_count < PEER_UNKNOWN_MAX) {
-        link = alloc_zeroed(1, sizeof *link);
-    }
+    struct link *link = peers->closing ? NULL : alloc_zeroed(1, sizeof *link);
     if (link == NULL) {
         peers->statistics.connections_refused++;
         listener_refuse(listener);
         return;
+    }
+    if (peers->unknown_count >= PEER_UNKNOWN_MAX) {
+        drop_unknown(peers);
     }
     struct stream_options options = {
         .loop = peers->options.loop,
@@ -290,16 +321,18 @@ void peer_in_on_connection(struct listener *listener, void *context)
         .context = link,
         .handshake_timeout_ms = peers->options.handshake_timeout_ms,
         .user_timeout_ms = peers->options.dead_ms,
+        .admit = admit,
     };
-    *link = (struct link){.peers = peers, .unknown = true};
+    *link = (struct link){.peers = peers};
     struct status status = stream_accept_tls(listener, peers->tls, &options, &link->stream);
     if (failed(status)) {
+        become_known(link);
         free(link);
+        peers->statistics.connections_refused++;
         peers_trouble(peers, 0, status);
         return;
     }
     link->next = peers->links;
     peers->links = link;
-    peers->unknown_count++;
     peers_reference(peers);
 }

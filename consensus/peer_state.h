@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "base/gate.h"
 #include "base/stream.h"
 #include "peer.h"
 #include "peer_frame.h"
@@ -65,6 +66,7 @@ struct link {
     struct stream *stream;
     uint64_t node_id; /* 0 while SHAKING. */
     bool unknown;     /* Counts against PEER_UNKNOWN_MAX. */
+    uint64_t origin;  /* While unknown: counted there, too. */
     unsigned version; /* Of the protocol, as spoken here; 0 before the greeting. */
     struct frame_reader reader;
     char address[CONSENSUS_ADDRESS_SIZE]; /* What the peer told. */
@@ -90,6 +92,7 @@ struct peers {
     struct link *links;
     struct image_fetch *fetches;
     unsigned unknown_count;
+    struct gate *gate; /* Of unknown links, by source. */
     unsigned source_count;
     uint64_t image_due_us; /* Loop time at which what was sent of images is within the rate. */
 

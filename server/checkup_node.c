@@ -67,8 +67,9 @@ static void look_at_certificate(struct findings *findings, const char *subject, 
 static void look_at_certificates(struct findings *findings, struct daemon *daemon)
 {
     struct registration_view registration;
-    look_at_certificate(findings, "node certificate", buffer_slice(&daemon->identity.certificate),
-                        "Let the node leave its cluster and join again before then.");
+    look_at_certificate(
+        findings, "node certificate", buffer_slice(&daemon->identity.certificate),
+        "The leader renews it after two thirds of its time: look at its log and clock.");
     look_at_certificate(findings, "cluster CA", buffer_slice(&daemon->identity.ca_certificate),
                         "Plan a new cluster: all certificates end with this one.");
     if (daemon->store != NULL &&

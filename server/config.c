@@ -40,6 +40,8 @@ const struct config_row config_rows[] = {
          "File with the 32 bytes that seal the node's keys. If empty: systemd's credential "
          "muster-root-secret, or DATA_DIRECTORY/root.secret, which is made at the first start."),
     TEXT(socket, CONFIG_PATH, "/run/muster/rpc.sock", "UNIX socket of the admin RPC."),
+    TEXT(socket_operator_group, CONFIG_NAME, "",
+         "UNIX group whose members are operators on the socket, if they can open it."),
     TEXT(rpc_listen, CONFIG_ADDRESS, "127.0.0.1:7670",
          "Where the admin RPC listens with TLS, for members, joining nodes and operators."),
     TEXT(rpc_address, CONFIG_ADDRESS, "", "The same as others reach it; rpc_listen if empty."),
@@ -91,6 +93,16 @@ const struct config_row config_rows[] = {
     NUMBER(catchup_log_max_mib, "256", 16, 65536, "MiB",
            "Log kept, in memory too, for a member that catches up; beyond it needs another image."),
     NUMBER(connections_max, "4096", 8, 65536, "connections", "Open admin RPC connections."),
+    NUMBER(connections_per_address_max, "256", 1, 65536, "connections",
+           "Of them from one address, or one user of the socket; members and administrators on the "
+           "socket are not held to it."),
+    NUMBER(connections_per_s_max, "50", 0, 100000, "connections/s",
+           "New ones from one address, after as many at once as two seconds bring; 0: no limit. "
+           "Likewise."),
+    NUMBER(
+        requests_per_s_max, "1000", 0, 1000000, "requests/s",
+        "Of one address, after as many at once as two seconds bring, or it is told to wait; 0: no "
+        "limit. Likewise."),
     NUMBER(scrub_mib_per_s, "4", 0, 1024, "MiB/s",
            "How much of the store is read again each second, to find damage; 0: none."),
 };

@@ -22,6 +22,7 @@ struct config {
     char data_directory[CONFIG_TEXT_SIZE];
     char root_secret_file[CONFIG_TEXT_SIZE];
     char socket[CONFIG_TEXT_SIZE];
+    char socket_operator_group[CONFIG_TEXT_SIZE];
     char rpc_listen[CONFIG_TEXT_SIZE];
     char rpc_address[CONFIG_TEXT_SIZE];
     char peer_listen[CONFIG_TEXT_SIZE];
@@ -50,6 +51,9 @@ struct config {
     uint64_t catchup_rate_max_mib;
     uint64_t catchup_log_max_mib;
     uint64_t connections_max;
+    uint64_t connections_per_address_max;
+    uint64_t connections_per_s_max;
+    uint64_t requests_per_s_max;
     uint64_t scrub_mib_per_s;
 };
 

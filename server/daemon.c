@@ -40,6 +40,7 @@
 #include "neighbours.h"
 #include "rebuild.h"
 #include "recoverer.h"
+#include "renewal.h"
 #include "restorer.h"
 #include "retention.h"
 #include "rpc_server.h"
@@ -67,6 +68,17 @@ void daemon_on_flush_timer(uv_timer_t *timer)
     }
 }
 
+/* Who was removed is cut off at once, at every door. */
+static void review_callers(struct daemon *daemon)
+{
+    uint64_t version = store_callers_version(daemon->store);
+    if (version != daemon->callers_version) {
+        daemon->callers_version = version;
+        rpc_server_review(daemon->rpc_server);
+        consensus_review(daemon->consensus);
+    }
+}
+
 /* Once per turn of the loop, after everything that arrived in it was handled. */
 static void on_check(uv_check_t *check)
 {
@@ -79,6 +91,7 @@ static void on_check(uv_check_t *check)
     cloud_on_applied(daemon->cloud);
     membership_step(daemon->membership);
     joiner_on_applied(daemon->joiner);
+    review_callers(daemon);
 }
 
 static void close_parts(struct daemon *daemon);
@@ -109,6 +122,7 @@ static void on_tick(uv_timer_t *timer)
         membership_step(daemon->membership);
         retention_step(&daemon->retention, daemon);
         audit_journal_step(&daemon->audit_journal, daemon);
+        renewal_step(&daemon->renewal, daemon);
         level_step(&daemon->level, daemon);
         key_step(&daemon->key, daemon);
         doubt_on_tick(daemon->doubt);

@@ -7,6 +7,7 @@
 #define SERVER_DAEMON_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "address_book.h"
@@ -20,6 +21,7 @@
 #include "identity.h"
 #include "key_rotation.h"
 #include "level.h"
+#include "renewal.h"
 #include "retention.h"
 #include "scrubber.h"
 #include "store/store.h"
@@ -60,6 +62,7 @@ struct daemon {
     uv_loop_t *loop;
     enum daemon_phase phase;
     struct config config;
+    gid_t operator_group;          /* Of config.socket_operator_group; -1: none. */
     struct suspension *suspension; /* The caller's: it outlives this run. */
     struct probe *probe;           /* Of the data folder, under way; or NULL. */
     struct identity identity;
@@ -87,6 +90,7 @@ struct daemon {
     struct disk_watch disk;
     struct retention retention;
     struct audit_journal audit_journal;
+    struct renewal renewal;
     struct level_worker level;
     struct key_worker key;
     struct scrubber scrubber;
@@ -124,6 +128,7 @@ struct daemon {
     struct membership_change hand_over;
     struct membership_change yield; /* Of a leader without room. */
     bool yielding;
+    uint64_t callers_version; /* Of the state, when the open connections were looked at. */
     uint64_t unknown_peer; /* Wants to talk to us, and nobody told us of it: to be asked about. */
     uint64_t vouched[DAEMON_VOUCHED_MAX];
     size_t vouched_count; /* Ever; the last ones are kept. */
@@ -168,6 +173,10 @@ void daemon_on_flush_timer(uv_timer_t *timer);
  * later. A failure: never. */
 MUST_USE struct status daemon_propose(struct daemon *daemon, const struct command *command,
                                       cloud_proposed done, void *argument);
+
+/* Use this certificate for this node's key: for new connections at every door, and on disk. On failure it
+ * may be in use already and is not on disk; to be tried again. */
+MUST_USE struct status daemon_renew_tls(struct daemon *daemon, struct slice certificate);
 
 /* The cluster was recovered elsewhere and goes on in a newer lineage: this node acts no more. */
 void daemon_supersede(struct daemon *daemon, struct slice reason);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tls.h"
+#include "base/x509.h"
 #include "comparer.h"
 #include "doubt.h"
 #include "file.h"
@@ -31,29 +32,67 @@
 #define CA_FILE_SIZE_MAX 1048576
 #define MIB ((size_t)1 << 20U)
 
-static struct status open_tls(struct daemon *daemon)
+/*
+ * Both contexts of the admin RPC. Times are ignored: a member is who its key is, and an operator's time
+ * is looked up in the state (docs/adr/0025-certificates.md).
+ */
+static struct status make_tls(const struct identity *identity, struct slice certificate,
+                              struct tls_context **server, struct tls_context **client)
 {
-    struct identity *identity = &daemon->identity;
     struct buffer chain = {0};
     /* The CA stands last in the chain, for joining nodes that know only its fingerprint. */
-    if (!buffer_append(&chain, identity->certificate.data, identity->certificate.size) ||
+    if (!buffer_append(&chain, certificate.data, certificate.size) ||
         !buffer_append(&chain, identity->ca_certificate.data, identity->ca_certificate.size)) {
         buffer_release(&chain);
         return fail(STATUS_NO_MEMORY, "open TLS");
     }
     struct tls_options options = {
         .verify = TLS_VERIFY_REQUESTED,
+        .times_ignored = true,
         .ca_pem = buffer_slice(&identity->ca_certificate),
         .certificate_pem = buffer_slice(&chain),
         .key_pem = secret_slice(&identity->node_key),
     };
-    struct status status = tls_context_create(&options, &daemon->tls_server);
+    struct status status = tls_context_create(&options, server);
     if (!failed(status)) {
         options.verify = TLS_VERIFY_REQUIRED;
-        status = tls_context_create(&options, &daemon->tls_client);
+        status = tls_context_create(&options, client);
     }
     buffer_release(&chain);
     return status;
+}
+
+static struct status open_tls(struct daemon *daemon)
+{
+    return make_tls(&daemon->identity, buffer_slice(&daemon->identity.certificate),
+                    &daemon->tls_server, &daemon->tls_client);
+}
+
+struct status daemon_renew_tls(struct daemon *daemon, struct slice certificate)
+{
+    struct identity *identity = &daemon->identity;
+    struct tls_context *server = NULL;
+    struct tls_context *client = NULL;
+    struct slice ca = buffer_slice(&identity->ca_certificate);
+    struct status status = x509_check_issuer(certificate, ca);
+    if (!failed(status)) {
+        status = make_tls(identity, certificate, &server, &client);
+    }
+    if (!failed(status)) {
+        status =
+            consensus_renew(daemon->consensus, ca, certificate, secret_slice(&identity->node_key));
+    }
+    if (failed(status)) {
+        tls_context_destroy(server);
+        tls_context_destroy(client);
+        return status;
+    }
+    tls_context_destroy(daemon->tls_server); /* Connections that are open keep what they use. */
+    tls_context_destroy(daemon->tls_client);
+    daemon->tls_server = server;
+    daemon->tls_client = client;
+    return identity_renew(daemon->config.data_directory, daemon->config.root_secret_file, identity,
+                          certificate);
 }
 
 static struct status open_store(struct daemon *daemon, bool read_only)
@@ -194,7 +233,7 @@ static struct status open_workers(struct daemon *daemon)
         status = comparer_create(daemon, &daemon->comparer);
     }
     if (!failed(status)) {
-        status = forwarder_create(daemon, daemon->tls_client, &daemon->forwarder);
+        status = forwarder_create(daemon, &daemon->forwarder);
     }
     if (!failed(status)) {
         status = open_cloud(daemon);
@@ -215,7 +254,7 @@ struct status daemon_open(struct daemon *daemon)
         daemon->unusable = suspension_suits(status);
     }
     if (!failed(status)) {
-        status = rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
+        status = rpc_server_open(daemon, &daemon->rpc_server);
     }
     return status;
 }
@@ -257,7 +296,7 @@ struct status daemon_open_suspended(struct daemon *daemon)
 {
     daemon->event.role = CONSENSUS_STOPPED;
     if (!open_identity(daemon)) {
-        return rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
+        return rpc_server_open(daemon, &daemon->rpc_server);
     }
     struct status status = open_quarantine(daemon);
     if (failed(status)) {
@@ -271,5 +310,5 @@ struct status daemon_open_suspended(struct daemon *daemon)
             note_closed("store", status);
         }
     }
-    return rpc_server_open(daemon, daemon->tls_server, &daemon->rpc_server);
+    return rpc_server_open(daemon, &daemon->rpc_server);
 }

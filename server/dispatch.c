@@ -43,6 +43,7 @@ static const handler handlers[RPC_METHOD_COUNT] = {
     [RPC_CLUSTER_SETTINGS] = handle_cluster_settings,
     [RPC_CLUSTER_SET] = handle_cluster_set,
     [RPC_CLUSTER_POSITION] = handle_cluster_position,
+    [RPC_CLUSTER_CERTIFICATES] = handle_cluster_certificates,
     [RPC_CLUSTER_RECOVER] = handle_cluster_recover,
     [RPC_CLUSTER_RECOVERY_KEY] = handle_recovery_key,
     [RPC_SNAPSHOT_BEGIN] = handle_snapshot_begin,

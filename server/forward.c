@@ -36,7 +36,6 @@
 
 struct forwarder {
     struct daemon *daemon;
-    struct tls_context *tls;
     struct stream *stream; /* NULL: NONE. */
     bool open;
     bool ending;        /* Calls wait for the next stream. */
@@ -51,15 +50,13 @@ struct forwarder {
     void *closed_context;
 };
 
-struct status forwarder_create(struct daemon *daemon, struct tls_context *tls,
-                               struct forwarder **out)
+struct status forwarder_create(struct daemon *daemon, struct forwarder **out)
 {
     struct forwarder *forwarder = alloc_zeroed(1, sizeof *forwarder);
     if (forwarder == NULL) {
         return fail(STATUS_NO_MEMORY, "start the forwarder");
     }
     forwarder->daemon = daemon;
-    forwarder->tls = tls;
     *out = forwarder;
     return OK;
 }
@@ -306,7 +303,7 @@ static struct status connect_to_leader(struct forwarder *forwarder)
         .unsent_size_max = FORWARD_UNSENT_MAX,
     };
     forwarder->leader_id = leader_id;
-    return stream_connect_tls(address, NULL, forwarder->tls, &options, &forwarder->stream);
+    return stream_connect_tls(address, NULL, daemon->tls_client, &options, &forwarder->stream);
 }
 
 /* The request that the leader gets, with who really asked. */

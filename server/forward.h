@@ -18,8 +18,7 @@ struct daemon;
 struct forwarder;
 struct tls_context;
 
-MUST_USE struct status forwarder_create(struct daemon *daemon, struct tls_context *tls,
-                                        struct forwarder **out);
+MUST_USE struct status forwarder_create(struct daemon *daemon, struct forwarder **out);
 
 /* `closed` is called from the loop, with every forwarded call answered. */
 void forwarder_close(struct forwarder *forwarder, void (*closed)(void *context), void *context);

@@ -14,6 +14,7 @@
 #include "daemon.h"
 #include "deep_read.h"
 #include "handlers.h"
+#include "rpc_server.h"
 #include "saved.h"
 #include "views.h"
 
@@ -52,6 +53,13 @@ void handle_node_status(struct call *call)
     }
     view.disk =
         slice_of(disk_state_name(failed(status) ? DISK_FULL : disk_watch_state(&daemon->disk)));
+    if (daemon->rpc_server != NULL) {
+        const struct rpc_server_counts counts = rpc_server_counts(daemon->rpc_server);
+        view.connections = counts.open;
+        view.connections_refused = counts.refused;
+        view.connections_cut = counts.cut;
+        view.requests_refused = counts.requests_refused;
+    }
     view.disk_free = space.free;
     view.disk_size = space.size;
     view.aside = saved_undelivered(daemon->saved);

@@ -28,6 +28,7 @@ void handle_cluster_transfer(struct call *call);
 void handle_cluster_settings(struct call *call);
 void handle_cluster_set(struct call *call);
 void handle_cluster_position(struct call *call);
+void handle_cluster_certificates(struct call *call);
 void handle_cluster_recover(struct call *call);
 void handle_recovery_key(struct call *call);
 void handle_cluster_key(struct call *call);

@@ -385,6 +385,24 @@ struct status identity_rewrite(const char *data_directory, const char *root_secr
     return failed(status) ? wrap(status, "write the identity anew") : OK;
 }
 
+struct status identity_renew(const char *data_directory, const char *root_secret_file,
+                             struct identity *identity, struct slice certificate)
+{
+    struct buffer before = identity->certificate;
+    identity->certificate = (struct buffer){0};
+    struct status status = copy_buffer(certificate, &identity->certificate);
+    if (!failed(status)) {
+        status = identity_rewrite(data_directory, root_secret_file, identity);
+    }
+    if (failed(status)) {
+        buffer_release(&identity->certificate);
+        identity->certificate = before;
+        return status;
+    }
+    buffer_release(&before);
+    return OK;
+}
+
 struct status identity_switch(const char *data_directory, const char *lineage)
 {
     char path[IDENTITY_PATH_SIZE];

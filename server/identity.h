@@ -82,6 +82,11 @@ MUST_USE struct status identity_make_standalone(struct slice node_key, const cha
  * there is no whole one of that name. */
 MUST_USE struct status identity_switch(const char *data_directory, const char *lineage);
 
+/* This node has a new certificate for its key: write it into the lineage in use, and take it. On failure
+ * it is not taken, and on disk is one of the two. */
+MUST_USE struct status identity_renew(const char *data_directory, const char *root_secret_file,
+                                      struct identity *identity, struct slice certificate);
+
 /* Remove a lineage that is not in use. */
 MUST_USE struct status identity_remove(const char *data_directory, const char *lineage);
 

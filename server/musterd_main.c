@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <curl/curl.h>
 
@@ -114,6 +115,16 @@ static struct status read_config(const struct arguments *arguments, struct confi
     return failed(status) ? status : config_finish(config);
 }
 
+/* Connections are files: as many as the administrator lets us have. */
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* What could not be had is lived without. */
+    }
+}
+
 const char *argp_program_version = "musterd " MUSTER_VERSION;
 
 int main(int argc, char **argv)
@@ -157,6 +168,7 @@ int main(int argc, char **argv)
     log_set_level(level);
     harden_process();
     last_words_prepare();
+    raise_files();
     int exit_code;
     struct daemon_next next = {0};
     do {

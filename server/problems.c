@@ -9,17 +9,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/x509.h"
 #include "comparer.h"
 #include "neighbours.h"
 #include "rebuild.h"
+#include "renewal.h"
 #include "saved.h"
 #include "views.h"
 
 #define FILLED_PERCENT 80 /* From here on a limit is spoken of. */
 #define LAG_ENTRIES 10000
-#define CERTIFICATE_DAYS 30
 #define KEY_PATIENCE_MS 60000U /* For a rotation of the cluster key. */
-#define DAY_MS UINT64_C(86400000)
 
 struct problem_list {
     struct arena *arena;
@@ -189,6 +189,44 @@ static void look_at_neighbour(struct problem_list *list, const struct rpc_member
     }
 }
 
+static void look_at_certificate(struct problem_list *list, const char *kind, struct slice name,
+                                uint64_t not_after_ms, const char *remedy)
+{
+    char until[CLOCK_TEXT_SIZE];
+    unsigned days = renewal_warning_days(not_after_ms, clock_now_ms());
+    if (not_after_ms != 0 && days != RENEWAL_FAR) {
+        add(list,
+            view_text(list->arena, "the certificate of %s %.*s %s: %s", kind, SLICE_ARG(name),
+                      renewal_warning_words(days), clock_format(not_after_ms, until)),
+            remedy);
+    }
+}
+
+/* Those that nobody renews by himself. */
+static void look_at_certificates(struct daemon *daemon, struct problem_list *list)
+{
+    struct cluster_view cluster;
+    struct codec_list operators;
+    uint64_t not_after_ms = 0;
+    if (daemon->store == NULL) {
+        return;
+    }
+    if (!failed(store_cluster(daemon->store, list->arena, &cluster)) &&
+        !failed(x509_not_after_ms(cluster.ca_certificate, &not_after_ms))) {
+        look_at_certificate(list, "the CA of", cluster.name, not_after_ms,
+                            "Members go on after it, operators' tools do not: form the cluster "
+                            "anew before.");
+    }
+    if (!failed(store_operators(daemon->store, list->arena, &operators))) {
+        const struct operator_view *row = operators.items;
+        for (size_t i = 0; i < operators.count; i++) {
+            look_at_certificate(list, "operator", row[i].name, row[i].not_after_ms,
+                                "`muster operator add` it again: it gets a new one, and the old "
+                                "one is refused.");
+        }
+    }
+}
+
 /* What a node saw before it joined, and nobody has. */
 static void look_at_saved(struct daemon *daemon, struct problem_list *list,
                           const struct rpc_member *member, const struct neighbour *told)
@@ -210,7 +248,6 @@ static void look_at_saved(struct daemon *daemon, struct problem_list *list,
 static void look_at_member(struct daemon *daemon, struct problem_list *list,
                            const struct rpc_member *member)
 {
-    uint64_t now_ms = clock_now_ms();
     if (!is(member->standing, "member") && !is(member->standing, "joining")) {
         return;
     }
@@ -239,14 +276,9 @@ static void look_at_member(struct daemon *daemon, struct problem_list *list,
                       (unsigned long long)member->lag),
             "It catches up by itself; if the lag grows, look at its disk and network.");
     }
-    if (member->certificate_not_after_ms != 0 &&
-        member->certificate_not_after_ms < now_ms + CERTIFICATE_DAYS * DAY_MS) {
-        char until[CLOCK_TEXT_SIZE];
-        add(list,
-            view_text(list->arena, "the certificate of %.*s ends at %s", SLICE_ARG(member->name),
-                      clock_format(member->certificate_not_after_ms, until)),
-            "Let the node leave and join again before then.");
-    }
+    look_at_certificate(list, "node", member->name, member->certificate_not_after_ms,
+                        "The leader renews it by itself when two thirds of its time are over: look "
+                        "at the leader's log and clock.");
 }
 
 /* Until all members know it, what a newer version brings is refused. */
@@ -394,6 +426,7 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
     for (size_t i = 0; i < out->members.count; i++) {
         look_at_member(daemon, &list, &members[i]);
     }
+    look_at_certificates(daemon, &list);
     look_at_versions(&list, out);
     list.about = "registration";
     look_at_registration(&list, &out->registration);

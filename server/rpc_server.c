@@ -2,12 +2,12 @@
  * Connections of the admin RPC.
  *
  * Back-pressure: a connection with CONNECTION_CALLS_MAX requests or CONNECTION_CALLS_SIZE_MAX bytes
- * of them under way is not read from until some are answered; one that does not take its answers is cut when UNSENT_SIZE_MAX bytes wait.
- * A message that is not RPC gets a typed error and ends the connection.
+ * of them under way is not read from until some are answered. Cut is who does not take its answers
+ * (UNSENT_SIZE_MAX bytes wait, or none goes for STUCK_MS), who begins a message and does not end it,
+ * who is silent for too long, and whom the state does not know any more (rpc_server_review()). A
+ * message that is not RPC gets a typed error and ends the connection.
  *
- * Connections are counted; strangers (on the TLS port, without a certificate or not yet that far) get
- * half of them at most, and the UNIX socket has LOCAL_RESERVE of its own: who can reach the port
- * cannot keep members and administrators out.
+ * How many there may be is rpc_doors.c's matter.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -25,19 +24,22 @@
 #include "base/secret.h"
 #include "base/skim.h"
 #include "base/stream.h"
-#include "base/x509.h"
 #include "call.h"
 #include "client/rpc_frame.h"
 #include "daemon.h"
+#include "rpc_caller.h"
+#include "rpc_doors.h"
 
 #define CONNECTION_CALLS_MAX 1024             /* Requests under way on one connection. */
 #define CONNECTION_CALLS_SIZE_MAX (8U << 20U) /* Bytes of their params. */
-#define LOCAL_RESERVE 16                      /* Connections. */
 #define UNSENT_SIZE_MAX (16U << 20U)          /* Bytes of answers that wait on one connection. */
 #define STRANGER_SIZE_MAX 65536               /* Bytes of a message without a certificate. */
 #define STRANGER_LIFE_MS UINT64_C(60000)      /* Of a connection without a certificate. */
 #define IDLE_MS UINT64_C(3600000)             /* Of any connection. */
-#define IDENTITY_AGE_MS UINT64_C(1000)        /* A certificate is looked up again after that. */
+#define STUCK_MS                                                                                   \
+    UINT64_C(10000) /* No byte comes of a message that was begun, or goes of an answer. */
+#define MESSAGE_MS UINT64_C(60000)     /* A message is whole by then, however it drips. */
+#define IDENTITY_AGE_MS UINT64_C(1000) /* A certificate is looked up again after that. */
 #define SOCKET_MODE 0660
 
 struct connection {
@@ -47,26 +49,27 @@ struct connection {
     struct stream *stream;
     struct buffer input;
     struct caller caller;
+    struct door_pass pass;
     bool local;
-    bool stranger;
     bool paused;
     bool ending;  /* Nothing more is read. */
     bool reading; /* In the frame loop: answers may come from within. */
     unsigned calls;
     size_t calls_size;
+    size_t unsent_size; /* At the last sweep. */
     uint64_t opened_at_ms;
     uint64_t active_at_ms;
+    uint64_t begun_at_ms; /* When the message began that is not whole yet; 0: none. */
+    uint64_t taken_at_ms; /* When answers were last seen to go, or none waited. */
     uint64_t identified_at_ms;
 };
 
 struct rpc_server {
     struct daemon *daemon;
-    struct tls_context *tls;
+    struct rpc_doors *doors;
     struct listener *local;
     struct listener *tcp;
     struct connection *connections;
-    uint64_t connection_count;
-    uint64_t stranger_count;
     bool draining;
     unsigned listeners_open;
     void (*closed)(void *context);
@@ -80,6 +83,7 @@ static void finish_close(struct rpc_server *server)
     }
     void (*closed)(void *context) = server->closed;
     void *context = server->closed_context;
+    rpc_doors_destroy(server->doors);
     free(server);
     closed(context);
 }
@@ -102,8 +106,7 @@ static void on_close(struct stream *stream, void *context, struct status reason)
     if (connection->next != NULL) {
         connection->next->previous = connection->previous;
     }
-    server->connection_count--;
-    server->stranger_count -= connection->stranger;
+    rpc_doors_leave(server->doors, &connection->pass);
     secret_wipe_buffer(&connection->input);
     free(connection);
     finish_close(server);
@@ -111,93 +114,23 @@ static void on_close(struct stream *stream, void *context, struct status reason)
 
 /* ---- Who is there ---- */
 
-static void identify_local(struct connection *connection)
-{
-    uid_t uid = (uid_t)-1;
-    gid_t gid;
-    struct caller *caller = &connection->caller;
-    if (failed(stream_peer_user(connection->stream, &uid, &gid, NULL))) {
-        caller->role = RPC_ROLE_ANYONE;
-        return;
-    }
-    caller->role = uid == 0 || uid == geteuid() ? RPC_ROLE_ADMIN : RPC_ROLE_VIEWER;
-    (void)snprintf(caller->actor, sizeof caller->actor, "uid %u", (unsigned)uid);
-}
-
-static bool is_member(struct daemon *daemon, struct slice pem, struct caller *caller)
-{
-    struct arena arena = {0};
-    struct member member;
-    uint64_t node_id;
-    bool found = daemon->store != NULL && !failed(node_id_of_certificate(pem, &node_id)) &&
-                 !failed(store_member(daemon->store, &arena, node_id, &member)) &&
-                 member.standing != STANDING_REMOVED;
-    if (found) {
-        caller->role = RPC_ROLE_PEER;
-        caller->peer_id = node_id;
-        (void)snprintf(caller->actor, sizeof caller->actor, "node %.*s", SLICE_ARG(member.name));
-    }
-    arena_release(&arena);
-    return found;
-}
-
-static void identify_operator(struct daemon *daemon, struct slice pem, struct caller *caller)
-{
-    uint8_t hash[X509_HASH_SIZE];
-    struct arena arena = {0};
-    struct operator_view found;
-    struct slice fingerprint = {.data = hash, .size = sizeof hash};
-    struct status status = daemon->store == NULL ? fail(STATUS_NOT_FOUND, "the state is closed")
-                                                 : x509_fingerprint(pem, hash);
-    if (!failed(status)) {
-        status = store_operator_by_fingerprint(daemon->store, &arena, fingerprint, &found);
-    }
-    /* TLS looked at the dates when the connection began, which may be long ago. */
-    if (failed(status) || clock_now_ms() >= found.not_after_ms) {
-        caller->role = RPC_ROLE_ANYONE;
-        (void)snprintf(caller->actor, sizeof caller->actor, "%s certificate",
-                       failed(status) ? "unknown" : "expired");
-    } else {
-        caller->role = (enum rpc_role)found.role;
-        (void)snprintf(caller->actor, sizeof caller->actor, "operator %.*s", SLICE_ARG(found.name));
-    }
-    arena_release(&arena);
-}
-
-static void count_stranger(struct connection *connection, bool stranger)
-{
-    struct rpc_server *server = connection->server;
-    server->stranger_count += stranger;
-    server->stranger_count -= connection->stranger;
-    connection->stranger = stranger;
-}
-
 static void identify_tls(struct connection *connection)
 {
-    struct daemon *daemon = connection->server->daemon;
     struct caller *caller = &connection->caller;
-    struct buffer pem = {0};
     connection->identified_at_ms = clock_monotonic_ms();
-    caller->peer_id = 0;
-    if (failed(stream_peer_certificate(connection->stream, &pem))) {
-        caller->role = RPC_ROLE_ANYONE;
-        (void)snprintf(caller->actor, sizeof caller->actor, "no certificate");
-    } else if (!is_member(daemon, buffer_slice(&pem), caller)) {
-        identify_operator(daemon, buffer_slice(&pem), caller);
-    }
-    buffer_release(&pem);
-    count_stranger(connection, caller->role == RPC_ROLE_ANYONE);
+    rpc_caller_by_certificate(connection->server->daemon, connection->stream, caller);
+    rpc_doors_note(connection->server->doors, &connection->pass, caller->role);
 }
 
-static void on_open(struct stream *stream, void *context)
+/* Who was somebody and is nobody now is cut off; what is under way is still answered. */
+static void identify_again(struct connection *connection)
 {
-    struct connection *connection = context;
-    stream_peer_address(stream, connection->caller.origin);
-    connection->caller.node_id = connection->server->daemon->identity.node_id;
-    if (connection->local) {
-        identify_local(connection);
-    } else {
-        identify_tls(connection);
+    bool known = connection->caller.role != RPC_ROLE_ANYONE;
+    identify_tls(connection);
+    if (known && connection->caller.role == RPC_ROLE_ANYONE) {
+        log_event(LOG_LEVEL_NOTICE, "cut off a caller who is nobody any more",
+                  log_text("origin", connection->caller.origin));
+        connection->ending = true;
     }
 }
 
@@ -229,6 +162,10 @@ static void answer(struct call *call, struct slice frame)
         return;
     }
     send_bytes(connection, frame);
+    if (connection->ending && connection->calls == 0) {
+        stream_shutdown(connection->stream);
+        return;
+    }
     if (connection->paused && !connection->reading &&
         connection->calls < CONNECTION_CALLS_MAX / 2 &&
         connection->calls_size < CONNECTION_CALLS_SIZE_MAX / 2) {
@@ -238,15 +175,27 @@ static void answer(struct call *call, struct slice frame)
     }
 }
 
-static void end_with_error(struct connection *connection, uint32_t id, struct status status)
+static void end_with_error(struct connection *connection, uint32_t id, uint64_t error,
+                           struct status status)
 {
     struct buffer frame = {0};
     connection->ending = true;
-    if (rpc_frame_error(&frame, id, RPC_INVALID, slice_of(status.message))) {
+    if (rpc_frame_error(&frame, id, error, slice_of(status.message))) {
         send_bytes(connection, buffer_slice(&frame));
     }
     buffer_release(&frame);
     stream_shutdown(connection->stream);
+}
+
+static void tell_to_wait(struct connection *connection, uint32_t id)
+{
+    static const char words[] = "too many requests a second from this address; ask again in a "
+                                "second (requests_per_s_max)";
+    struct buffer frame = {0};
+    if (rpc_frame_error(&frame, id, RPC_BUSY, slice_of(words))) {
+        send_bytes(connection, buffer_slice(&frame));
+    }
+    buffer_release(&frame);
 }
 
 static void take_frame(struct connection *connection, struct slice bytes)
@@ -258,12 +207,16 @@ static void take_frame(struct connection *connection, struct slice bytes)
         status = fail(STATUS_INVALID, "this is a response, and nothing was asked");
     }
     if (failed(status)) {
-        end_with_error(connection, id_known ? frame.id : 0, status);
+        end_with_error(connection, id_known ? frame.id : 0, RPC_INVALID, status);
         return;
     }
     if (!connection->local &&
         connection->active_at_ms > connection->identified_at_ms + IDENTITY_AGE_MS) {
-        identify_tls(connection); /* A removed member or operator is soon out. */
+        identify_again(connection); /* Its time may be over. */
+    }
+    if (!rpc_doors_let_ask(connection->server->doors, &connection->pass)) {
+        tell_to_wait(connection, frame.id);
+        return;
     }
     connection->calls++;
     connection->calls_size += frame.params.size;
@@ -298,7 +251,7 @@ static void read_frames(struct connection *connection)
             break;
         }
         if (skimmed != SKIM_COMPLETE) {
-            end_with_error(connection, 0,
+            end_with_error(connection, 0, RPC_INVALID,
                            fail(STATUS_INVALID,
                                 "the message is %s (at most %zu bytes, %u levels, "
                                 "%d values)",
@@ -312,6 +265,11 @@ static void read_frames(struct connection *connection)
     }
     connection->reading = false;
     secret_consume(&connection->input, used);
+    if (connection->input.size == 0 || connection->paused) {
+        connection->begun_at_ms = 0;
+    } else if (used > 0 || connection->begun_at_ms == 0) {
+        connection->begun_at_ms = clock_monotonic_ms();
+    }
 }
 
 static void on_read(struct stream *stream, void *context, struct slice bytes)
@@ -328,6 +286,25 @@ static void on_read(struct stream *stream, void *context, struct slice bytes)
     read_frames(connection);
 }
 
+static void on_open(struct stream *stream, void *context)
+{
+    struct connection *connection = context;
+    struct rpc_server *server = connection->server;
+    uid_t uid;
+    stream_peer_address(stream, connection->caller.origin);
+    connection->caller.node_id = server->daemon->identity.node_id;
+    if (!connection->local) {
+        identify_tls(connection);
+        return;
+    }
+    rpc_caller_by_socket(server->daemon, stream, &connection->caller, &uid);
+    if (!rpc_doors_user(server->doors, &connection->pass, connection->caller.role, uid)) {
+        end_with_error(connection, 0, RPC_BUSY,
+                       fail(STATUS_BUSY, "this user has too many connections, or opens them too "
+                                         "fast; ask again in a second"));
+    }
+}
+
 static const struct stream_handlers connection_handlers = {
     .on_open = on_open,
     .on_read = on_read,
@@ -336,14 +313,27 @@ static const struct stream_handlers connection_handlers = {
 
 /* ---- Listening ---- */
 
-static bool has_room(const struct rpc_server *server, bool local)
+/* A new connection is to find room: that of a stranger who has nothing under way, the oldest. */
+static void drop_stranger(struct rpc_server *server, bool shaking)
 {
-    uint64_t max = server->daemon->config.connections_max;
-    if (server->draining) {
-        return false;
+    struct connection *oldest = NULL;
+    for (struct connection *connection = server->connections; connection != NULL;
+         connection = connection->next) {
+        const struct door_pass *pass = &connection->pass;
+        bool idle = (shaking ? pass->shaking : pass->stranger) && connection->calls == 0 &&
+                    !connection->ending;
+        oldest = idle ? connection : oldest; /* New ones stand first. */
     }
-    return local ? server->connection_count < max + LOCAL_RESERVE
-                 : server->connection_count < max && server->stranger_count < (max + 1) / 2;
+    if (oldest != NULL) {
+        oldest->ending = true;
+        stream_close(oldest->stream);
+    }
+}
+
+static bool admit(void *context, uint64_t source)
+{
+    struct connection *connection = context;
+    return rpc_doors_enter(connection->server->doors, &connection->pass, source);
 }
 
 static void on_connection(struct listener *listener, void *context)
@@ -351,7 +341,9 @@ static void on_connection(struct listener *listener, void *context)
     struct rpc_server *server = context;
     bool local = listener == server->local;
     struct connection *connection =
-        has_room(server, local) ? alloc_zeroed(1, sizeof *connection) : NULL;
+        server->draining || (local && !rpc_doors_has_room(server->doors))
+            ? NULL
+            : alloc_zeroed(1, sizeof *connection);
     if (connection == NULL) {
         listener_refuse(listener);
         return;
@@ -361,25 +353,32 @@ static void on_connection(struct listener *listener, void *context)
         .handlers = &connection_handlers,
         .context = connection,
         .unsent_size_max = UNSENT_SIZE_MAX,
+        .admit = admit,
     };
     connection->server = server;
     connection->local = local;
     connection->opened_at_ms = clock_monotonic_ms();
     connection->active_at_ms = connection->opened_at_ms;
-    struct status status =
-        local ? stream_accept_local(listener, &options, &connection->stream)
-              : stream_accept_tls(listener, server->tls, &options, &connection->stream);
+    connection->taken_at_ms = connection->opened_at_ms;
+    if (!local && (rpc_doors_crowded(server->doors) || rpc_doors_shaking(server->doors))) {
+        drop_stranger(server, rpc_doors_shaking(server->doors));
+    }
+    struct status status = local ? stream_accept_local(listener, &options, &connection->stream)
+                                 : stream_accept_tls(listener, server->daemon->tls_server, &options,
+                                                     &connection->stream);
     if (failed(status)) {
+        rpc_doors_leave(server->doors, &connection->pass);
         free(connection);
         return;
+    }
+    if (local) {
+        rpc_doors_enter_local(server->doors, &connection->pass);
     }
     connection->next = server->connections;
     if (connection->next != NULL) {
         connection->next->previous = connection;
     }
     server->connections = connection;
-    server->connection_count++;
-    count_stranger(connection, !local);
 }
 
 static void on_listener_closed(void *context)
@@ -391,27 +390,34 @@ static void on_listener_closed(void *context)
 
 static void ignore_closed(void *context)
 {
-    free(context);
+    struct rpc_server *server = context;
+    rpc_doors_destroy(server->doors);
+    free(server);
 }
 
-struct status rpc_server_open(struct daemon *daemon, struct tls_context *tls,
-                              struct rpc_server **out)
+struct status rpc_server_open(struct daemon *daemon, struct rpc_server **out)
 {
     const struct config *config = &daemon->config;
-    struct rpc_server *server = alloc_zeroed(1, sizeof *server);
-    if (server == NULL) {
-        return fail(STATUS_NO_MEMORY, "open the admin RPC");
+    struct status status = rpc_caller_group(config->socket_operator_group, &daemon->operator_group);
+    if (failed(status)) {
+        return status;
     }
-    server->daemon = daemon;
-    server->tls = tls;
-    struct status status = listener_open_local(daemon->loop, config->socket, SOCKET_MODE,
-                                               on_connection, server, &server->local);
+    struct rpc_server *server = alloc_zeroed(1, sizeof *server);
+    status = server == NULL ? fail(STATUS_NO_MEMORY, "open the admin RPC")
+                            : rpc_doors_create(daemon, &server->doors);
     if (failed(status)) {
         free(server);
+        return status;
+    }
+    server->daemon = daemon;
+    status = listener_open_local(daemon->loop, config->socket, SOCKET_MODE, on_connection, server,
+                                 &server->local);
+    if (failed(status)) {
+        ignore_closed(server);
         return wrap(status, "listen on %s", config->socket);
     }
     server->listeners_open = 1;
-    if (tls != NULL) {
+    if (daemon->tls_server != NULL) {
         status = listener_open_tcp(daemon->loop, config->rpc_listen, on_connection, server,
                                    &server->tcp);
         server->listeners_open = 2;
@@ -445,19 +451,49 @@ void rpc_server_close(struct rpc_server *server, void (*closed)(void *context), 
     }
 }
 
+/* Who is not worth waiting for any more. */
+static bool is_over(struct connection *connection, uint64_t now_ms)
+{
+    size_t unsent_size = stream_unsent_size(connection->stream);
+    if (unsent_size == 0 || unsent_size < connection->unsent_size) {
+        connection->taken_at_ms = now_ms;
+    }
+    connection->unsent_size = unsent_size;
+    bool over = connection->pass.stranger && now_ms > connection->opened_at_ms + STRANGER_LIFE_MS;
+    bool idle = connection->calls == 0 && now_ms > connection->active_at_ms + IDLE_MS;
+    uint64_t begun_ms = connection->begun_at_ms == 0 ? now_ms : connection->begun_at_ms;
+    uint64_t moved_ms = connection->active_at_ms > begun_ms ? connection->active_at_ms : begun_ms;
+    bool slow = now_ms > moved_ms + STUCK_MS || now_ms > begun_ms + MESSAGE_MS;
+    return over || idle || slow || now_ms > connection->taken_at_ms + STUCK_MS;
+}
+
 void rpc_server_sweep(struct rpc_server *server, uint64_t now_ms)
 {
     for (struct connection *connection = server->connections; connection != NULL;
          connection = connection->next) {
-        bool over = connection->stranger && now_ms > connection->opened_at_ms + STRANGER_LIFE_MS;
-        bool idle = connection->calls == 0 && now_ms > connection->active_at_ms + IDLE_MS;
-        if (over || idle) {
+        if (is_over(connection, now_ms)) {
+            rpc_doors_count_cut(server->doors);
             stream_close(connection->stream);
+        }
+    }
+    rpc_doors_sweep(server->doors, now_ms);
+}
+
+void rpc_server_review(struct rpc_server *server)
+{
+    for (struct connection *connection = server->connections; connection != NULL;
+         connection = connection->next) {
+        if (!connection->local && connection->caller.role != RPC_ROLE_ANYONE &&
+            !connection->ending) {
+            identify_again(connection);
+            if (connection->ending && connection->calls == 0) {
+                stream_shutdown(connection->stream);
+            }
         }
     }
 }
 
-uint64_t rpc_server_connections(const struct rpc_server *server)
+struct rpc_server_counts rpc_server_counts(const struct rpc_server *server)
 {
-    return server->connection_count;
+    return rpc_doors_counts(server->doors);
 }

@@ -233,6 +233,7 @@ enum refusal apply_member_set(struct apply *apply, const struct member_set *set)
     take_if_given(&member.version, set->version);
     take_if_given(&member.peer_address, set->peer_address);
     take_if_given(&member.rpc_address, set->rpc_address);
+    take_if_given(&member.certificate, set->certificate);
     member_row_put(apply->txn, &member);
     return REFUSAL_NONE;
 }

@@ -95,6 +95,7 @@ static const struct codec_field member_set_fields[] = {
     CODEC_OPTIONAL(struct member_set, 4, peer_address, CODEC_TEXT, STORE_ADDRESS_SIZE_MAX),
     CODEC_OPTIONAL(struct member_set, 5, rpc_address, CODEC_TEXT, STORE_ADDRESS_SIZE_MAX),
     CODEC_OPTIONAL(struct member_set, 6, level, CODEC_U64, STORE_LEVEL_MAX),
+    CODEC_OPTIONAL(struct member_set, 7, certificate, CODEC_TEXT, STORE_PEM_SIZE_MAX),
 };
 const struct codec member_set_codec = CODEC(struct member_set, "member_set", member_set_fields);
 

@@ -213,6 +213,7 @@ struct status store_image_install(struct store *store, const char *path, uint64_
         return fail(STATUS_BUSY, "install an image: one is being written");
     }
     struct status status = install(store, path, index_min);
+    store->writer.callers_version++;
     (void)pthread_rwlock_unlock(&store->image_lock);
     return failed(status) ? wrap(status, "install an image") : OK;
 }

@@ -158,3 +158,8 @@ struct status store_operator_by_fingerprint(struct store *store, struct arena *a
     }
     return failed(status) ? status : fail(STATUS_NOT_FOUND, "no operator has this certificate");
 }
+
+uint64_t store_callers_version(const struct store *store)
+{
+    return store->writer.callers_version;
+}

@@ -90,6 +90,7 @@ static void mix_change(struct txn *txn, enum table table, struct slice key,
                        const struct slice *value)
 {
     txn->written += key.size + (value == NULL ? 0 : value->size);
+    txn->callers_version += table == TABLE_MEMBER || table == TABLE_OPERATOR;
     if (table == TABLE_SEARCH) {
         return;
     }

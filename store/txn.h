@@ -54,6 +54,7 @@ struct txn {
     struct divergence *divergence; /* Where apply notes what it found to differ; NULL in readers. */
     size_t written;                /* Bytes of keys and values put or deleted. */
     bool map_full;                 /* It was for want of room in the map, not on the disk. */
+    uint64_t callers_version;      /* Of a writer: as store_callers_version(). */
     struct status status;          /* The first failure, or OK. */
 };
 

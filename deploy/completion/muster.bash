@@ -11,6 +11,7 @@ cluster remove|--socket --address --ca --certificate --key --timeout --stale --o
 cluster transfer|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster settings|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster set|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
+cluster certificates|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster recover|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --yes --dry-run
 cluster recovery-key|--socket --address --ca --certificate --key --timeout --stale --output --comment --help
 cluster key|--socket --address --ca --certificate --key --timeout --stale --output --comment --help --watch

@@ -43,6 +43,8 @@ complete -c muster -n '__muster_at "cluster"' -a 'settings' -d 'What is set for 
 complete -c muster -n '__muster_at ""' -a 'cluster'
 complete -c muster -n '__muster_at "cluster"' -a 'set' -d 'Change what all members do: voters 1, 3, 5 or 7'
 complete -c muster -n '__muster_at ""' -a 'cluster'
+complete -c muster -n '__muster_at "cluster"' -a 'certificates' -d 'The CA\'s, the nodes\' and the operators\' certificates: until when'
+complete -c muster -n '__muster_at ""' -a 'cluster'
 complete -c muster -n '__muster_at "cluster"' -a 'recover' -d 'Most voters are lost for good: show, or with --yes do, what makes this node the only member'
 complete -c muster -n '__muster_at "cluster recover"' -l yes -d 'Do not ask; needed where there is no terminal'
 complete -c muster -n '__muster_at "cluster recover"' -l dry-run -d 'Only show what would happen (default without --yes)'

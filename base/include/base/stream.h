@@ -69,6 +69,9 @@ struct stream_options {
     unsigned user_timeout_ms;      /* TCP_USER_TIMEOUT: sent bytes unacknowledged that long break
                                       the connection. 0: the system's (many minutes). */
     size_t unsent_size_max;        /* 0: STREAM_UNSENT_SIZE_DEFAULT. */
+    /* stream_accept_tls() only: asked before anything is spent on the connection; false: it is
+     * closed, and the call fails with STATUS_BUSY. NULL: all are let in. */
+    bool (*admit)(void *context, uint64_t source);
 };
 
 /*
@@ -142,8 +145,28 @@ MUST_USE struct status stream_peer_common_name(const struct stream *stream, char
 MUST_USE struct status stream_peer_user(const struct stream *stream, uid_t *uid, gid_t *gid,
                                         pid_t *pid);
 
+/* UNIX sockets only: the groups of the process besides its own (SO_PEERGROUPS), as it connected.
+ * STATUS_NOT_FOUND otherwise, STATUS_FULL if it has more than `groups_max`. */
+MUST_USE struct status stream_peer_groups(const struct stream *stream, gid_t *groups,
+                                          size_t groups_max, size_t *count);
+
 /* "192.0.2.1:4711", "[2001:db8::1]:4711", or "local" for a UNIX socket; for logs. */
 void stream_peer_address(const struct stream *stream, char out[STREAM_ADDRESS_SIZE]);
+
+/*
+ * Where somebody comes from, as a number, to count by: the address of version 4, or the network of
+ * version 6 (64 bits: what one customer has at least). STREAM_SOURCE_USER + a user id: a UNIX socket.
+ * False for what is not a numeric "v4:port" or "[v6]:port".
+ */
+bool stream_source_of(const char *address, uint64_t *out);
+
+#define STREAM_SOURCE_V4 (UINT64_C(1) << 32U)   /* In the first block of version 6, which is    */
+#define STREAM_SOURCE_USER (UINT64_C(2) << 32U) /* reserved: ::/8, RFC 4291. */
+
+#define STREAM_SOURCE_SIZE 64 /* With its zero byte. */
+
+/* "192.0.2.1", "2001:db8::/64", "uid 1000"; for logs. */
+void stream_source_print(uint64_t source, char out[STREAM_SOURCE_SIZE]);
 
 /* ---- Listeners ---- */
 

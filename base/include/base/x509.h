@@ -65,6 +65,9 @@ MUST_USE struct status x509_make_request(struct slice key_pem, struct slice comm
 /* Does this certificate's public key belong to this private key? STATUS_REFUSED if not. */
 MUST_USE struct status x509_check_key(struct slice certificate_pem, struct slice key_pem);
 
+/* Did this CA sign this certificate? Times are not looked at. STATUS_REFUSED if not. */
+MUST_USE struct status x509_check_issuer(struct slice certificate_pem, struct slice ca_pem);
+
 /* ---- Reading; where the PEM has more than one certificate, the first counts ---- */
 
 MUST_USE struct status x509_not_after_ms(struct slice certificate_pem, uint64_t *out);

@@ -631,6 +631,23 @@ struct rpc_operators {
 };
 extern const struct codec rpc_operators_codec;
 
+struct rpc_certificate {
+    struct slice kind; /* ca, node, operator */
+    struct slice name;
+    struct slice state; /* good; ending: in 30 days; ended; removed: refused at any time */
+    uint64_t not_before_ms; /* 0: not known. */
+    uint64_t not_after_ms;
+    uint64_t days_left;
+    struct slice fingerprint; /* Hex. */
+};
+extern const struct codec rpc_certificate_codec;
+
+struct rpc_certificates {
+    struct codec_list certificates; /* rpc_certificate */
+    struct rpc_freshness freshness;
+};
+extern const struct codec rpc_certificates_codec;
+
 /* Which lines of the audit; what is 0 or empty leaves all. */
 struct rpc_audit_query {
     uint64_t after; /* The last row's sequence, or `next` of the page before. */
@@ -716,6 +733,10 @@ struct rpc_node_status {
     uint64_t disk_size;
     struct slice disk; /* ok; low: it should be seen to; full: it takes no new entries */
     uint64_t aside; /* Undelivered records in saved lives: node.saved.list. */
+    uint64_t connections;         /* Of the admin RPC, open now. */
+    uint64_t connections_refused; /* Since its start: too many, or too fast. */
+    uint64_t connections_cut;     /* Idle or stuck for too long. */
+    uint64_t requests_refused;    /* Told to wait: too many a second. */
 };
 extern const struct codec rpc_node_status_codec;
 
@@ -807,6 +828,7 @@ enum rpc_method {
     RPC_CLUSTER_SETTINGS,
     RPC_CLUSTER_SET,
     RPC_CLUSTER_POSITION,
+    RPC_CLUSTER_CERTIFICATES,
     RPC_CLUSTER_RECOVER,
     RPC_CLUSTER_RECOVERY_KEY,
     RPC_CLUSTER_KEY,

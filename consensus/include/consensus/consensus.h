@@ -356,6 +356,15 @@ struct consensus_status {
 /* NULL: a node that takes no part, of which nothing is known. */
 void consensus_status(const struct consensus *consensus, struct consensus_status *out);
 
+/* New connections to and from other members use this certificate from now on; those that are open
+ * keep theirs. STATUS_INVALID if it is not of this node. */
+MUST_USE struct status consensus_renew(struct consensus *consensus, struct slice ca_pem,
+                                       struct slice certificate_pem, struct slice key_pem);
+
+/* The machine's answers about who may talk to us may have changed: ask again about every connection
+ * that is open, and cut those that may not. */
+void consensus_review(struct consensus *consensus);
+
 /* The id of the node whose certificate this is: the first 8 bytes, big-endian and with the highest
  * bit cleared, of the SHA-256 of its public key (SubjectPublicKeyInfo, DER). Identity is the key.
  * STATUS_INVALID if it is not a certificate. Any thread. */

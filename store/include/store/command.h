@@ -220,8 +220,8 @@ struct member_admit {
     uint64_t cloud_check;        /* enum cloud_check: what the cloud said of the serial. */
 };
 
-/* Change what is known of a member: standing, addresses, version. Empty fields stay. A level below
- * the cluster's is refused. */
+/* Change what is known of a member: standing, addresses, version, certificate. Empty fields stay. A
+ * level below the cluster's is refused. */
 struct member_set {
     uint64_t node_id;
     uint64_t standing; /* 0 stays. */
@@ -229,6 +229,7 @@ struct member_set {
     struct slice peer_address;
     struct slice rpc_address;
     uint64_t level; /* 0 stays. */
+    struct slice certificate;
 };
 
 /* From now on the cluster uses commands of this level. Refused unless it is above the present one

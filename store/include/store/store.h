@@ -216,6 +216,10 @@ MUST_USE struct status store_members(struct store *store, struct arena *arena,
 MUST_USE struct status store_member(struct store *store, struct arena *arena, uint64_t node_id,
                                     struct member *out);
 
+/* Rises whenever a member or an operator may have changed: whoever was identified before has to be
+ * looked up again. Counts from the opening of the store. */
+uint64_t store_callers_version(const struct store *store);
+
 struct join_token_view {
     struct slice token_id;
     struct slice secret_hash;

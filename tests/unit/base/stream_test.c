@@ -129,11 +129,13 @@ static void on_deadline(uv_timer_t *timer)
         CHECK(uv_run(&(world)->loop, UV_RUN_ONCE) != 0);                                           \
     }
 
+static bool times_ignored; /* By contexts made from now on. */
+
 static struct tls_context *context_of(const struct pki_identity *anchor,
                                       const struct pki_identity *identity, enum tls_verify verify)
 {
     struct tls_context *context = NULL;
-    struct tls_options options = {.verify = verify};
+    struct tls_options options = {.verify = verify, .times_ignored = times_ignored};
     if (anchor != NULL) {
         options.ca_pem = buffer_slice(&anchor->certificate);
     }
@@ -260,6 +262,7 @@ static struct tls_context *context_of_row(enum identity kind, enum tls_verify ve
 
 static void test_certificates(void **state)
 {
+    enum { TIMELESS = 4 }; /* The first rows: both sides ignore times. */
     static const struct {
         const char *name;
         enum identity server;
@@ -269,6 +272,14 @@ static void test_certificates(void **state)
         enum status_code server_code;
         enum status_code client_code;
     } rows[] = {
+        {"expired, times ignored", EXPIRED, EXPIRED, TLS_VERIFY_REQUIRED, NULL, STATUS_OK,
+         STATUS_OK},
+        {"not yet valid, times ignored", EARLY, EARLY, TLS_VERIFY_REQUIRED, NULL, STATUS_OK,
+         STATUS_OK},
+        {"times ignored, but nothing else", GOOD, STRANGER, TLS_VERIFY_REQUIRED, NULL,
+         STATUS_UNAUTHORIZED, STATUS_UNAUTHORIZED},
+        {"a poser, times ignored", OPERATOR, GOOD, TLS_VERIFY_REQUIRED, NULL, STATUS_UNAUTHORIZED,
+         STATUS_UNAUTHORIZED},
         {"both good", GOOD, GOOD, TLS_VERIFY_REQUIRED, NULL, STATUS_OK, STATUS_OK},
         {"none, requested", GOOD, NONE, TLS_VERIFY_REQUESTED, NULL, STATUS_OK, STATUS_OK},
         {"client shows none", GOOD, NONE, TLS_VERIFY_REQUIRED, NULL, STATUS_UNAUTHORIZED,
@@ -297,6 +308,7 @@ static void test_certificates(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         check_row(rows[i].name);
         struct world world;
+        times_ignored = i < TIMELESS;
         world_open(&world, context_of_row(rows[i].server, rows[i].verify));
         struct tls_context *tls = context_of_row(rows[i].client, TLS_VERIFY_REQUIRED);
         connect_client(&world, tls, rows[i].server_name);
@@ -318,6 +330,7 @@ static void test_certificates(void **state)
 
 static void test_fingerprint(void **state)
 {
+    times_ignored = false;
     uint8_t right[32];
     uint8_t wrong[32];
     (void)state;

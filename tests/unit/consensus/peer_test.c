@@ -172,37 +172,60 @@ static void test_wrong_id(void **state)
     world_close(&world);
 }
 
-/* Certificates that must not get through, seen from the node that is called. */
-static void test_bad_certificates(void **state)
+/* A certificate that must not get through, seen from the node that is called. */
+static void test_bad_certificate(void **state)
 {
-    static const char *const names[] = {"another CA", "expired"};
+    struct world world;
+    struct pki_identity other_ca;
+    struct sent sent;
+    (void)state;
+    world_open(&world, 2);
+    struct node *a = &world.nodes[0];
+    struct node *b = &world.nodes[1];
+    node_open(b);
+    pki_make(&other_ca, "cluster");
+    pki_release(&a->identity);
+    pki_issue_valid(&other_ca, "node-0", &a->identity);
+    CHECK_OK(node_id_of_certificate(buffer_slice(&a->identity.certificate), &a->node_id));
+    node_open(a);
+    node_send(a, b, heartbeat(), &sent);
+    WORLD_RUN_UNTIL(&world, a->troubles > 0 && b->troubles > 0);
+    CHECK_CODE(a->trouble, STATUS_UNAUTHORIZED);
+    CHECK_CODE(b->trouble, STATUS_UNAUTHORIZED);
+    CHECK_U64(b->received[RAFT_IO_APPEND_ENTRIES], 0);
+    world_close(&world);
+    pki_release(&other_ca);
+}
+
+/* A member is who its key is, whatever the time: both were off for long, or a clock is wrong. */
+static void test_untimely_certificates(void **state)
+{
+    static const char *const names[] = {"both expired", "one not valid yet"};
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct world world;
-        struct pki_identity other_ca;
-        struct sent sent;
         uint64_t now_ms = clock_now_ms();
         check_row(names[i]);
         world_open(&world, 2);
-        struct node *a = &world.nodes[0];
-        struct node *b = &world.nodes[1];
-        node_open(b);
-        pki_make(&other_ca, "cluster");
-        pki_release(&a->identity);
-        if (i == 0) {
-            pki_issue_valid(&other_ca, "node-0", &a->identity);
-        } else {
-            pki_issue(&world.ca, "node-0", now_ms - PKI_YEAR_MS, now_ms - 2000, &a->identity);
+        for (int k = 0; k < 2; k++) {
+            struct node *node = &world.nodes[k];
+            uint64_t begin_ms = i == 0 ? now_ms - PKI_YEAR_MS : now_ms + PKI_YEAR_MS;
+            if (i == 1 && k == 1) {
+                continue;
+            }
+            pki_release(&node->identity);
+            pki_issue(&world.ca, "node", begin_ms, begin_ms + PKI_YEAR_MS / 2, &node->identity);
+            CHECK_OK(
+                node_id_of_certificate(buffer_slice(&node->identity.certificate), &node->node_id));
         }
-        CHECK_OK(node_id_of_certificate(buffer_slice(&a->identity.certificate), &a->node_id));
-        node_open(a);
-        node_send(a, b, heartbeat(), &sent);
-        WORLD_RUN_UNTIL(&world, a->troubles > 0 && b->troubles > 0);
-        CHECK_CODE(a->trouble, STATUS_UNAUTHORIZED);
-        CHECK_CODE(b->trouble, STATUS_UNAUTHORIZED);
-        CHECK_U64(b->received[RAFT_IO_APPEND_ENTRIES], 0);
+        node_open(&world.nodes[0]);
+        node_open(&world.nodes[1]);
+        node_connect(&world.nodes[0], &world.nodes[1]);
+        node_connect(&world.nodes[1], &world.nodes[0]);
+        world.nodes[0].banned = true; /* And nothing but the key: it is cut, and stays out. */
+        peers_review(world.nodes[1].peers);
+        WORLD_RUN_UNTIL(&world, world.nodes[0].refused > 0);
         world_close(&world);
-        pki_release(&other_ca);
     }
 }
 
@@ -432,37 +455,61 @@ static void test_half_open(void **state)
     }
 }
 
-/* Connections that never shake hands are bounded in number and in time; members get in after. */
+/* Connect to a port of ours from 127.0.0.`from`; the connection says nothing. */
+static int mute_connection(int port, int from)
+{
+    char text[32];
+    struct sockaddr_in source;
+    struct sockaddr_in address;
+    (void)snprintf(text, sizeof text, "127.0.0.%d", from);
+    CHECK(uv_ip4_addr(text, 0, &source) == 0);
+    CHECK(uv_ip4_addr("127.0.0.1", port, &address) == 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&source, sizeof source) == 0);
+    CHECK(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    return fd;
+}
+
+/* Connections that never shake hands are bounded in number, from one address and in all, and a member
+ * gets in at once: silent ones from its own address give way by time, all others by number. */
 static void test_flood(void **state)
 {
     enum { FLOOD = PEER_UNKNOWN_MAX + 20 };
-    struct world world;
-    struct sockaddr_in address;
-    struct peers_statistics statistics = {0};
-    int fds[FLOOD];
+    static const struct {
+        const char *name;
+        int sources;
+        unsigned timeout_ms; /* Of a handshake. */
+        uint64_t refused;    /* At least. */
+    } rows[] = {
+        {"the member's own address", 1, 300, FLOOD - PEER_UNKNOWN_PER_SOURCE_MAX},
+        {"seven other addresses", 7, 60000, FLOOD - PEER_UNKNOWN_MAX},
+    };
     (void)state;
-    world_open(&world, 2);
-    world.options.handshake_timeout_ms = 300;
-    struct node *a = &world.nodes[0];
-    struct node *b = &world.nodes[1];
-    node_open(a);
-    node_open(b);
-    int port = (int)strtoul(strrchr(b->address, ':') + 1, NULL, 10);
-    CHECK(uv_ip4_addr("127.0.0.1", port, &address) == 0);
-    for (int i = 0; i < FLOOD; i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        CHECK(connect(fds[i], (struct sockaddr *)&address, sizeof address) == 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world world;
+        struct peers_statistics statistics = {0};
+        int fds[FLOOD];
+        check_row(rows[i].name);
+        world_open(&world, 2);
+        world.options.handshake_timeout_ms = rows[i].timeout_ms;
+        struct node *a = &world.nodes[0];
+        struct node *b = &world.nodes[1];
+        node_open(a);
+        node_open(b);
+        int port = (int)strtoul(strrchr(b->address, ':') + 1, NULL, 10);
+        for (int k = 0; k < FLOOD; k++) {
+            fds[k] = mute_connection(port, rows[i].sources == 1 ? 1 : 2 + k % rows[i].sources);
+        }
+        while (statistics.connections_refused < rows[i].refused) {
+            CHECK(uv_run(&world.loop, UV_RUN_ONCE) != 0);
+            peers_statistics(b->peers, &statistics);
+        }
+        node_connect(a, b);
+        for (int k = 0; k < FLOOD; k++) {
+            close(fds[k]);
+        }
+        world_close(&world);
     }
-    while (statistics.connections_refused < FLOOD - PEER_UNKNOWN_MAX) {
-        CHECK(uv_run(&world.loop, UV_RUN_ONCE) != 0);
-        peers_statistics(b->peers, &statistics);
-    }
-    CHECK_U64(statistics.connections_refused, FLOOD - PEER_UNKNOWN_MAX);
-    node_connect(a, b);
-    for (int i = 0; i < FLOOD; i++) {
-        close(fds[i]);
-    }
-    world_close(&world);
 }
 
 /* A peer that does not read: sends are refused at the bound, each answered once. */
@@ -560,13 +607,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages),      cmocka_unit_test(test_before_open),
         cmocka_unit_test(test_reconnect),     cmocka_unit_test(test_removed),
-        cmocka_unit_test(test_wrong_id),      cmocka_unit_test(test_bad_certificates),
+        cmocka_unit_test(test_wrong_id),      cmocka_unit_test(test_bad_certificate),
         cmocka_unit_test(test_open_refusals), cmocka_unit_test(test_rogue),
         cmocka_unit_test(test_golden_frames), cmocka_unit_test(test_next_version),
         cmocka_unit_test(test_old_version),   cmocka_unit_test(test_half_open),
         cmocka_unit_test(test_flood),         cmocka_unit_test(test_queue_bound),
         cmocka_unit_test(test_close_answers), cmocka_unit_test(test_fault),
-        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_reload),        cmocka_unit_test(test_untimely_certificates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

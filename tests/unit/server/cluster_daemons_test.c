@@ -9,10 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/x509.h"
 #include "daemon_harness.h"
+#include "identity.h"
 #include "store/command.h"
+#include "store/seal.h"
 
 #define WAIT_MS 30000
+#define DAY_MS UINT64_C(86400000)
 
 static struct daemon_harness nodes[3];
 static size_t left = 3; /* Who left in the last test but one. */
@@ -269,6 +274,109 @@ static void test_no_reset_in_doubt(void **state)
     }
 }
 
+/* A connection to `to` with the certificate of another node. */
+static struct connection *connect_as(size_t to, size_t as)
+{
+    struct identity identity = {0};
+    CHECK_OK(identity_open(nodes[as].config.data_directory, "", "", 0, &identity));
+    daemon_harness_write(&nodes[to], "ca", buffer_slice(&identity.ca_certificate));
+    daemon_harness_write(&nodes[to], "as.crt", buffer_slice(&identity.certificate));
+    daemon_harness_write(&nodes[to], "as.key", secret_slice(&identity.node_key));
+    identity_release(&identity);
+    struct connection *connection = daemon_harness_connect_tls(&nodes[to], "as.crt", "as.key");
+    CHECK(connection != NULL);
+    return connection;
+}
+
+/* The answer's error; UINT64_MAX when the connection has ended. */
+static uint64_t node_status_error(struct connection *connection)
+{
+    const struct connection_request request = {.method = RPC_NODE_STATUS,
+                                               .params = &(struct rpc_empty){0}};
+    struct connection_reply reply = {0};
+    uint32_t id = 0;
+    bool ended = failed(connection_send(connection, &request, &id)) ||
+                 failed(connection_receive(connection, WAIT_MS, &reply));
+    return ended ? UINT64_MAX : reply.error;
+}
+
+/* As soon as a member has applied the removal, who is removed is cut off and nobody there. */
+static void await_cut(size_t at, size_t removed, struct connection *open)
+{
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    while (node_status_error(open) != UINT64_MAX) { /* Not applied yet. */
+        CHECK(daemon_harness_now_ms() < deadline_ms);
+        (void)poll(NULL, 0, 20);
+    }
+    connection_close(open);
+    struct connection *again = connect_as(at, removed);
+    CHECK_U64(node_status_error(again), RPC_UNAUTHORIZED);
+    connection_close(again);
+}
+
+static void write_ended_certificate(size_t at, const struct identity *founder, struct slice ca_key)
+{
+    static const uint8_t serial[] = {0x40, 1};
+    struct identity identity = {0};
+    struct buffer ended = {0};
+    uint64_t now_ms = clock_now_ms();
+    CHECK_OK(identity_open(nodes[at].config.data_directory, "", "", 0, &identity));
+    const struct x509_subject subject = {
+        .common_name = slice_of(nodes[at].config.name),
+        .serial = {.data = serial, .size = sizeof serial},
+        .not_before_ms = now_ms - 100 * DAY_MS,
+        .not_after_ms = now_ms - 10 * DAY_MS,
+    };
+    CHECK_OK(x509_issue(buffer_slice(&founder->ca_certificate), ca_key,
+                        buffer_slice(&identity.certificate), &subject, &ended));
+    CHECK_OK(identity_renew(nodes[at].config.data_directory, "", &identity, buffer_slice(&ended)));
+    buffer_release(&ended);
+    identity_release(&identity);
+}
+
+static bool has_good_certificate(size_t at)
+{
+    struct identity identity = {0};
+    uint64_t until_ms = 0;
+    CHECK_OK(identity_open(nodes[at].config.data_directory, "", "", 0, &identity));
+    CHECK_OK(x509_not_after_ms(buffer_slice(&identity.certificate), &until_ms));
+    identity_release(&identity);
+    return until_ms > clock_now_ms();
+}
+
+/* All were off until their certificates had ended: they find each other by their keys, and each takes
+ * what the state has for it. */
+static void test_all_certificates_ended(void **state)
+{
+    struct identity founder = {0};
+    struct secret ca_key = {0};
+    struct seal_purpose purpose = seal_purpose_of(slice_of("ca_key"), 0);
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_U64((uint64_t)daemon_harness_stop(&nodes[i]), 0);
+    }
+    CHECK_OK(identity_open(nodes[0].config.data_directory, "", "", 0, &founder));
+    CHECK_OK(keyring_open(&founder.keys, &purpose, buffer_slice(&founder.sealed_ca_key), &ca_key));
+    for (size_t i = 0; i < 3; i++) {
+        write_ended_certificate(i, &founder, secret_slice(&ca_key));
+        CHECK(!has_good_certificate(i));
+    }
+    secret_release(&ca_key);
+    identity_release(&founder);
+    for (size_t i = 0; i < 3; i++) {
+        daemon_harness_start(&nodes[i]);
+    }
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    for (size_t i = 0; i < 3; i++) {
+        await_standing(i, "member", true);
+        while (!has_good_certificate(i)) {
+            CHECK(daemon_harness_now_ms() < deadline_ms);
+            (void)poll(NULL, 0, 20);
+        }
+    }
+    await_voters(leader_by(0), 3);
+}
+
 /* Remove a follower while it is down, and start it again; gives its number. */
 static size_t remove_while_down(void)
 {
@@ -277,13 +385,19 @@ static size_t remove_while_down(void)
     struct connection_error error = {0};
     size_t gone = leader_by(0) == 1 ? 2 : 1; /* Node 0 lets it in again. */
     size_t stays = (gone + 1) % 3;
+    size_t third = 3 - gone - stays;
     CHECK_U64((uint64_t)daemon_harness_stop(&nodes[gone]), 0);
+    struct connection *opened[] = {connect_as(stays, gone), connect_as(third, gone)};
+    CHECK_U64(node_status_error(opened[0]), 0);
+    CHECK_U64(node_status_error(opened[1]), 0);
     const struct rpc_remove remove = {.name = slice_of(nodes[gone].config.name), .force = true};
     uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
     while (ask(leader_by(stays), RPC_CLUSTER_REMOVE, &remove, &arena, &done, &error) != 0) {
         CHECK(daemon_harness_now_ms() < deadline_ms);
         (void)poll(NULL, 0, 50);
     }
+    await_cut(stays, gone, opened[0]);
+    await_cut(third, gone, opened[1]);
     arena_release(&arena);
     daemon_harness_start(&nodes[gone]);
     return gone;
@@ -404,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_stop_hands_over),
         cmocka_unit_test(test_no_reset_of_members),
         cmocka_unit_test(test_no_reset_in_doubt),
+        cmocka_unit_test(test_all_certificates_ended),
         cmocka_unit_test(test_removed_finds_out),
         cmocka_unit_test(test_removed_leaves_at_once),
         cmocka_unit_test(test_leave),

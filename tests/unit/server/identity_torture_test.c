@@ -17,6 +17,19 @@
 
 #define NOW_MS UINT64_C(1767225600000)
 
+/* The certificate is another one afterwards, or, in memory, what it was. */
+static struct status renew(const char *folder, struct identity *own, const struct buffer *other)
+{
+    size_t size_before = own->certificate.size;
+    struct status status = identity_renew(folder, "", own, buffer_slice(other));
+    if (failed(status)) {
+        CHECK_U64(own->certificate.size, size_before);
+    } else {
+        CHECK_SLICE(buffer_slice(&own->certificate), buffer_slice(other));
+    }
+    return status;
+}
+
 /* Begin, or find, the present lineage; stage a fresh one, switch to it, and sweep the old one. */
 static struct status live(const char *folder, uint64_t *node_id)
 {
@@ -27,6 +40,9 @@ static struct status live(const char *folder, uint64_t *node_id)
     if (!failed(status)) {
         *node_id = own.node_id;
         status = identity_make_standalone(secret_slice(&own.node_key), "mx1", NOW_MS, &fresh);
+    }
+    if (!failed(status)) {
+        status = renew(folder, &own, &fresh.certificate);
     }
     if (!failed(status)) {
         (void)snprintf(fresh.left, sizeof fresh.left, "%s", own.lineage);

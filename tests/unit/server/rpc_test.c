@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/skim.h"
@@ -27,6 +29,11 @@ static int set_up(void **state)
 {
     (void)state;
     daemon_harness_make(&node, "a");
+    if (geteuid() == 0) {
+        const struct group *operators = getgrgid(1);
+        CHECK(operators != NULL);
+        CHECK_OK(config_set(&node.config, "socket_operator_group", operators->gr_name));
+    }
     daemon_harness_start(&node);
     return 0;
 }
@@ -337,7 +344,23 @@ static void test_roles(void **state)
     identity_release(&identity);
 }
 
-/* A removed operator's certificate is worth nothing, on a connection that is open already, too. */
+/* Wait until the connection is cut. */
+static void await_cut(struct connection *connection)
+{
+    const struct connection_request request = {.method = RPC_NODE_VERSION,
+                                               .params = &(struct rpc_empty){0}};
+    struct connection_reply reply = {0};
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    uint32_t id = 0;
+    while (!failed(connection_send(connection, &request, &id)) &&
+           !failed(connection_receive(connection, WAIT_MS, &reply))) {
+        CHECK(daemon_harness_now_ms() < deadline_ms);
+        (void)poll(NULL, 0, 20);
+    }
+    connection_close(connection);
+}
+
+/* A removed operator's connection is cut, and with the certificate he is nobody. */
 static void test_removed_operator(void **state)
 {
     struct identity identity = {0};
@@ -347,20 +370,129 @@ static void test_removed_operator(void **state)
     write_identity(&identity);
     identity_release(&identity);
     add_operator("gone", "admin");
+    struct connection *stays = daemon_harness_connect_tls(&node, "admin.crt", "admin.key");
     struct connection *connection = daemon_harness_connect_tls(&node, "gone.crt", "gone.key");
     CHECK(connection != NULL && !is_denied(connection, RPC_NODE_VERSION));
+    CHECK(stays != NULL && !is_denied(stays, RPC_NODE_VERSION));
     CHECK_U64(daemon_harness_ask(&node, &request, NULL, NULL, NULL), 0);
-    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
-    while (!is_denied(connection, RPC_NODE_VERSION)) {
-        CHECK(daemon_harness_now_ms() < deadline_ms);
-        (void)poll(NULL, 0, 20);
-    }
+    await_cut(connection);
+    CHECK(!is_denied(stays, RPC_NODE_VERSION));
+    connection_close(stays);
+    connection = daemon_harness_connect_tls(&node, "gone.crt", "gone.key");
+    CHECK(connection != NULL);
     for (int method = 0; method < RPC_METHOD_COUNT; method++) {
         check_row(rpc_methods[method].name);
         CHECK(is_denied(connection, (enum rpc_method)method) ==
               (rpc_methods[method].role != RPC_ROLE_ANYONE));
     }
     connection_close(connection);
+}
+
+/* Who removes himself is told that it is done, and then cut. */
+static void test_removes_himself(void **state)
+{
+    struct rpc_done done;
+    struct arena arena = {0};
+    struct connection_error error = {0};
+    const struct rpc_name name = {.name = slice_of("selfless")};
+    const struct connection_request request = {.method = RPC_OPERATOR_REMOVE, .params = &name};
+    (void)state;
+    add_operator("selfless", "admin");
+    struct connection *connection =
+        daemon_harness_connect_tls(&node, "selfless.crt", "selfless.key");
+    CHECK(connection != NULL);
+    CHECK_OK(connection_call(connection, &request, &arena, &done, &error));
+    await_cut(connection);
+    arena_release(&arena);
+}
+
+/* ---- Users of the socket ---- */
+
+#define OTHER_UID 54321 /* Nobody's. */
+
+/* In a child that is this user, with these groups: does `act` find what it should? */
+static void as_user(const gid_t *groups, size_t count, bool (*act)(enum rpc_role role),
+                    enum rpc_role role)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        bool other =
+            setgroups(count, groups) == 0 && setgid(OTHER_UID) == 0 && setuid(OTHER_UID) == 0;
+        _exit(other && act(role) ? 0 : 1);
+    }
+    int code = 0;
+    CHECK(waitpid(child, &code, 0) == child);
+    CHECK(WIFEXITED(code) && WEXITSTATUS(code) == 0);
+}
+
+static bool walk_methods(enum rpc_role role)
+{
+    struct connection *connection = daemon_harness_connect(&node);
+    bool good = true;
+    for (int method = 0; method < RPC_METHOD_COUNT; method++) {
+        bool right = is_denied(connection, (enum rpc_method)method) ==
+                     !rpc_role_allows(role, (enum rpc_method)method);
+        if (!right) {
+            (void)fprintf(stderr, "%s as %s\n", rpc_methods[method].name, rpc_role_name(role));
+        }
+        good = good && right;
+    }
+    connection_close(connection);
+    return good;
+}
+
+/* Connections without end, and requests without end, of one user: both are told to wait. */
+static bool open_many(enum rpc_role role)
+{
+    int fds[200];
+    struct buffer out = {0};
+    struct buffer in = {0};
+    size_t errors = 0;
+    size_t refused = 0;
+    (void)role;
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        fds[i] = raw_connect();
+    }
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        struct pollfd ready = {.fd = fds[i], .events = POLLIN};
+        struct buffer said = {0};
+        if (poll(&ready, 1, 20) == 1) { /* An error, and the end. */
+            refused += raw_exchange(fds[i], (struct slice){0}, 1, &said, &errors);
+        }
+        buffer_release(&said);
+    }
+    CHECK(refused > 0 && refused == errors);
+    for (uint32_t id = 0; id < 5000; id++) {
+        put_request(&out, id, "node.version");
+    }
+    errors = 0;
+    CHECK_U64(raw_exchange(fds[0], buffer_slice(&out), 5000, &in, &errors), 5000);
+    CHECK(errors > 0 && errors < 4000);
+    return true;
+}
+
+static void test_socket_users(void **state)
+{
+    const gid_t operators[] = {0, 1}; /* Ours, and the one configured. */
+    const gid_t viewers[] = {0};
+    const gid_t others[] = {2};
+    (void)state;
+    if (geteuid() != 0) {
+        (void)fprintf(stderr, "needs root to be another user: skipped\n");
+        skip();
+    }
+    CHECK(chmod(node.folder, 0711) == 0);
+    as_user(operators, 2, walk_methods, RPC_ROLE_OPERATOR);
+    as_user(viewers, 1, walk_methods, RPC_ROLE_VIEWER);
+    CHECK(chmod(node.config.socket, 0666) == 0); /* Even if somebody opened it to all. */
+    as_user(others, 1, walk_methods, RPC_ROLE_ANYONE);
+    as_user(viewers, 1, open_many, RPC_ROLE_VIEWER);
+    struct connection *connection = daemon_harness_connect(&node);
+    CHECK(!is_denied(connection, RPC_NODE_VERSION));
+    connection_close(connection);
+    CHECK(walk_methods(RPC_ROLE_ADMIN)); /* Root. */
+    CHECK(chmod(node.config.socket, 0660) == 0);
 }
 
 /* ---- What a member passes on ---- */
@@ -538,6 +670,7 @@ static void test_failed_start(void **state)
         {"no folder for the socket", "socket", "/nonexistent/rpc.sock"},
         {"the peer port is no address", "peer_listen", "no.such.host:1"},
         {"no CA for the cloud", "cloud_ca_file", "/nonexistent/ca.pem"},
+        {"no such group", "socket_operator_group", "no-such-group-here"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -558,7 +691,8 @@ int main(void)
         cmocka_unit_test(test_socket_mode),      cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_unknown_method),   cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_oversize_answer),  cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_removed_operator), cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_removed_operator), cmocka_unit_test(test_removes_himself),
+        cmocka_unit_test(test_socket_users),     cmocka_unit_test(test_forwarded),
         cmocka_unit_test(test_deadline),         cmocka_unit_test(test_stop_under_load),
         cmocka_unit_test(test_failed_start),
     };

@@ -207,4 +207,8 @@
   .body.registration_forget = {
       .epoch = 1}},
     "012c84010102a26d6503a56c6f63616c04a3776879810101"},
+{{.type = COMMAND_MEMBER_SET,
+  .body.member_set = {
+      .node_id = 7, .certificate = TEXT("CR")}},
+    "010784010102a26d6503a56c6f63616c04a377687982010707a24352"},
 /* clang-format on */
