@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/secret.h"
 
 #define BUFFER_CAPACITY_MIN 256
 
@@ -132,9 +133,14 @@ bool buffer_reserve(struct buffer *buffer, size_t size)
     while (capacity < needed) {
         capacity *= 2;
     }
-    char *data = alloc_resize(buffer->data, capacity);
+    char *data = alloc_bytes(capacity);
     if (data == NULL) {
         return false;
+    }
+    if (buffer->data != NULL) { /* What is left behind may have been a secret. */
+        memcpy(data, buffer->data, buffer->size);
+        secret_wipe(buffer->data, buffer->capacity);
+        free(buffer->data);
     }
     buffer->data = data;
     buffer->capacity = capacity;

@@ -222,7 +222,13 @@ def check_replicas(cluster, deadline_s=60):
     views = wait_for("all replicas are at one index", level, deadline_s, PASSING)
     check_equal("rolling digests", len({view["digest"] for view in views}), 1)
     check_deep(cluster, deadline_s)
-    exports = [balance_of(node.call("export.status", {"stale": True})) for node in cluster.running()]
+
+    def balances():
+        """Of one index: where the export goes on, a replica is asked a moment after the other."""
+        before = level()
+        exports = [balance_of(node.call("export.status", {"stale": True})) for node in cluster.running()]
+        return exports if before is not None and level() == before else None
+    exports = wait_for("the balances are read at one index", balances, deadline_s, PASSING)
     for name in ("produced", "delivered", "pending", "dead_lettered", "discarded"):
         check_equal(f"{name} on all replicas", len({export[name] for export in exports}), 1)
     audit = cluster.call("audit.verify")

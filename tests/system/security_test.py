@@ -164,21 +164,22 @@ def snapshot(cluster):
 def local_user(cluster):
     """Neither the socket, nor the data, nor the process's memory."""
     node = cluster.leader()
-    for folder in (cluster.world.directory, node.directory):
-        os.chmod(folder, 0o755)  # As /run/muster is: the socket itself must say no.
+    os.chmod(node.directory, 0o755)  # As /run/muster is: the socket itself must say no.
     nobody = pwd.getpwnam("nobody")
 
     def as_nobody(*argv):
+        # Within the folder, as those above it may be closed to others.
         return subprocess.run(argv, capture_output=True, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[],
-                              env=cluster.world.environment(), timeout=60, check=False)
-    tool = shutil.copy(cluster.world.program("muster"), os.path.join(cluster.world.directory, "muster"))
+                              cwd=node.directory, env=cluster.world.environment(), timeout=60, check=False)
+    tool = shutil.copy(cluster.world.program("muster"), os.path.join(node.directory, "muster"))
     os.chmod(tool, 0o755)
-    done = as_nobody(tool, "--socket", node.socket, "cluster", "status")
+    done = as_nobody("./muster", "--socket", "sock", "cluster", "status")
     check_equal(f"nobody's exit code ({done.stderr.decode()})", done.returncode, NOT_AUTHORISED)
-    check(as_nobody("/bin/ls", node.data).returncode == 0, "nobody cannot even look at what is open to all")
-    paths = [os.path.join(node.data, name) for name in os.listdir(node.data)]
+    check(as_nobody("/bin/ls", "data").returncode == 0, "nobody cannot even look at what is open to all")
+    paths = [os.path.join("data", name) for name in os.listdir(node.data)]
     for path in (*paths, *(f"/proc/{node.process.pid}/{name}" for name in ("environ", "mem", "fd"))):
-        done = as_nobody("/bin/ls" if os.path.isdir(path) else "/bin/cat", path)
+        is_folder = os.path.isdir(os.path.join(node.directory, path))
+        done = as_nobody("/bin/ls" if is_folder else "/bin/cat", path)
         check(done.returncode != 0, f"nobody can read {path}")
     with open(f"/proc/{node.process.pid}/limits") as file:
         core = next(line for line in file if line.startswith("Max core file size"))
