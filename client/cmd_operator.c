@@ -168,7 +168,9 @@ static int read_audit(struct cli *cli, struct rpc_audit_query *query, struct rpc
             return exit_code;
         }
         size_t taken = page.lines.count < query->limit ? page.lines.count : (size_t)query->limit;
-        memcpy(&rows[count], page.lines.items, taken * sizeof(*rows));
+        if (taken > 0) { /* An empty list has no items. */
+            memcpy(&rows[count], page.lines.items, taken * sizeof(*rows));
+        }
         count += taken;
         query->limit -= taken;
         query->after = page.next;
