@@ -121,6 +121,23 @@ static void print_errors(void)
                 "says after a newline what helps.");
 }
 
+static void print_example(void)
+{
+    (void)printf(
+        "\n## From another language\n\n"
+        "Any MessagePack library will do; `system.foreign` asks a node from Ruby and from Python "
+        "(`tests/system/foreign/`) and compares what both read. In Ruby:\n\n"
+        "    socket = UNIXSocket.new(\"/run/muster/rpc.sock\")\n"
+        "    socket.write([0, 1, \"cluster.status\", [{\"stale\" => true}]].to_msgpack)\n"
+        "    _, id, error, result = MessagePack::Unpacker.new(socket).read\n\n"
+        "In Python:\n\n"
+        "    stream = socket.socket(socket.AF_UNIX)\n"
+        "    stream.connect(\"/run/muster/rpc.sock\")\n"
+        "    stream.sendall(msgpack.packb([0, 1, \"cluster.status\", [{\"stale\": True}]]))\n"
+        "    unpacker = msgpack.Unpacker(stream.makefile(\"rb\", 0), raw=False)\n"
+        "    _, message_id, error, result = next(unpacker)\n");
+}
+
 int main(void)
 {
     static struct codecs codecs;
@@ -152,5 +169,6 @@ int main(void)
     for (size_t i = 0; i < codecs.count; i++) {
         print_message(codecs.items[i]);
     }
+    print_example();
     return fflush(stdout) == 0 ? 0 : 1;
 }
