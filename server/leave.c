@@ -357,29 +357,35 @@ static struct status count_others(struct daemon *daemon, bool *in_cluster, size_
     return status;
 }
 
-void leaver_begin(struct leaver *leaver, struct call *call)
+/* Take the call, unless this node is leaving already or is in no cluster: then it is answered. */
+static bool take_call(struct leaver *leaver, struct call *call, size_t *others)
 {
-    struct rpc_empty params;
     bool in_cluster = false;
-    size_t others = 0;
-    if (!call_params(call, &params)) {
-        return;
-    }
-    struct status status = count_others(leaver->daemon, &in_cluster, &others);
+    struct status status = count_others(leaver->daemon, &in_cluster, others);
     if (!failed(status) && leaver->state != LEAVER_IDLE) {
         status = fail(STATUS_BUSY, "this node is leaving already");
     }
     if (failed(status)) {
         call_fail(call, status);
-        return;
+        return false;
     }
     if (!in_cluster && leaver->daemon->identity.previous[0] == '\0') {
         call_refuse(call, REFUSAL_NOT_IN_CLUSTER);
-        return;
+        return false;
     }
     leaver->call = call;
     call_hold(call);
     call->deadline_at_ms = clock_monotonic_ms() + LEAVE_DEADLINE_MS;
+    return true;
+}
+
+void leaver_begin(struct leaver *leaver, struct call *call)
+{
+    struct rpc_empty params;
+    size_t others = 0;
+    if (!call_params(call, &params) || !take_call(leaver, call, &others)) {
+        return;
+    }
     leaver->unknown = false;
     leaver->not_before_ms = 0;
     if (leaver->daemon->removed) {
@@ -399,28 +405,12 @@ void leaver_begin(struct leaver *leaver, struct call *call)
 void leaver_reset(struct leaver *leaver, struct call *call)
 {
     struct rpc_reset params;
-    bool in_cluster = false;
     size_t others = 0;
-    if (!call_params(call, &params)) {
+    if (!call_params(call, &params) || !take_call(leaver, call, &others)) {
         return;
     }
-    struct status status = count_others(leaver->daemon, &in_cluster, &others);
-    if (!failed(status) && leaver->state != LEAVER_IDLE) {
-        status = fail(STATUS_BUSY, "this node is leaving already");
-    }
-    if (failed(status)) {
-        call_fail(call, status);
-        return;
-    }
-    if (!in_cluster && leaver->daemon->identity.previous[0] == '\0') {
-        call_refuse(call, REFUSAL_NOT_IN_CLUSTER);
-        return;
-    }
-    leaver->call = call;
     leaver->check = params.check;
     leaver->not_before_ms = clock_monotonic_ms() + RESET_PATIENCE_MS;
-    call_hold(call);
-    call->deadline_at_ms = clock_monotonic_ms() + LEAVE_DEADLINE_MS;
     become(leaver, LEAVER_DOUBTING);
     doubt_hurry(leaver->daemon->doubt);
     leaver_on_tick(leaver);
