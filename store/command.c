@@ -73,14 +73,14 @@ static const uint64_t command_levels[COMMAND_TYPE_COUNT] = {
 #endif
 };
 
-static const struct codec *find_codec(unsigned type)
+const struct codec *command_codec(enum command_type type)
 {
-    return type < COMMAND_TYPE_COUNT ? command_codecs[type] : NULL;
+    return (unsigned)type < COMMAND_TYPE_COUNT ? command_codecs[type] : NULL;
 }
 
 const char *command_name(enum command_type type)
 {
-    const struct codec *codec = find_codec(type);
+    const struct codec *codec = command_codec(type);
     return codec == NULL ? "unknown" : codec->name;
 }
 
@@ -92,7 +92,7 @@ uint64_t command_level(enum command_type type)
 
 struct status command_encode(const struct command *command, struct buffer *out)
 {
-    const struct codec *codec = find_codec(command->type);
+    const struct codec *codec = command_codec(command->type);
     if (codec == NULL) {
         return fail(STATUS_INVALID, "command type %u is unknown", (unsigned)command->type);
     }
@@ -122,7 +122,7 @@ struct status command_decode(struct slice entry, struct arena *arena, struct com
         return fail(STATUS_INVALID, "the command has format %u, this muster reads %d: upgrade it",
                     bytes[0], COMMAND_FORMAT);
     }
-    const struct codec *codec = find_codec(bytes[1]);
+    const struct codec *codec = command_codec((enum command_type)bytes[1]);
     if (codec == NULL) {
         return fail(STATUS_INVALID, "command type %u is unknown: upgrade this muster", bytes[1]);
     }

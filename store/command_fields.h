@@ -12,6 +12,9 @@
 #define STORE_ACTOR_SIZE_MAX 128 /* Bytes. */
 #define STORE_ENUM_MAX 255       /* Of any number that names a value of an enumeration. */
 
+/* The fields of a command's body; NULL if there is no such type. */
+const struct codec *command_codec(enum command_type type);
+
 extern const struct codec stamp_codec;
 extern const struct codec member_codec;
 

@@ -1,6 +1,6 @@
 /*
  * The one list of what is sealed in the state: whoever adds a sealed field to a row adds it here, or a
- * rotation of the cluster key leaves it behind.
+ * rotation of the cluster key leaves it behind (sealed_test).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
