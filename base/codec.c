@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "base/codec.h"
+#include "codec_error.h"
 
 #include <msgpack.h>
 #include <stdbool.h>
@@ -75,6 +75,26 @@ static bool within_limits(const struct codec_field *field, const void *member)
     case CODEC_TEXTS: return texts_are_valid(member, field->limit);
     }
     return false;
+}
+
+struct status codec_bad_field(const struct codec *codec, const struct codec_field *field)
+{
+    const char *before = "";
+    const char *after = "";
+    switch (field->kind) {
+    case CODEC_MESSAGE: /* Its own fields say what is wrong. */
+    case CODEC_BOOL:
+        return fail(STATUS_INVALID, "%s.%s has to be true or false", codec->name, field->name);
+    case CODEC_U64: before = "a whole number of at most"; break;
+    case CODEC_TEXT: before = "text of at most", after = " bytes"; break;
+    case CODEC_BYTES: before = "binary data of at most", after = " bytes"; break;
+    case CODEC_LIST:
+        before = field->optional ? "a list of at most" : "a list of 1 to", after = " items";
+        break;
+    case CODEC_TEXTS: before = "a list of at most", after = " texts"; break;
+    }
+    return fail(STATUS_INVALID, "%s.%s has to be %s %llu%s", codec->name, field->name, before,
+                (unsigned long long)field->limit, after);
 }
 
 struct encoder {
@@ -165,8 +185,7 @@ static void encode_message(struct encoder *encoder, const struct codec *codec, c
             continue;
         }
         if (!within_limits(field, member)) {
-            encoder->status = fail(STATUS_INVALID, "%s.%s is out of its limits (at most %llu)",
-                                   codec->name, field->name, (unsigned long long)field->limit);
+            encoder->status = codec_bad_field(codec, field);
             return;
         }
         rv = pack_key(encoder, field);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/skim.h"
+#include "codec_error.h"
 
 #define CODEC_SIZE_MAX ((size_t)64 << 20U)  /* Bytes; far above any frame or entry limit. */
 #define CODEC_VALUES_MAX ((size_t)4 << 20U) /* Each takes at least one byte of the input. */
@@ -183,19 +184,13 @@ static bool text_of(const struct value *value, uint64_t size_max, struct slice *
     return value->kind == VALUE_TEXT && out->size <= size_max && slice_is_text(*out);
 }
 
-static struct status bad_field(const struct codec *codec, const struct codec_field *field)
-{
-    return fail(STATUS_INVALID, "%s.%s has the wrong type or is out of its limits (at most %llu)",
-                codec->name, field->name, (unsigned long long)field->limit);
-}
-
 /* NOLINTNEXTLINE(misc-no-recursion): bounded by the skim. */
 static struct status decode_item(struct decoder *decoder, const struct codec *codec,
                                  const struct codec_field *field, void *slot)
 {
     struct value item = next_value(decoder);
     if (field->kind == CODEC_TEXTS) {
-        return text_of(&item, CODEC_TEXTS_SIZE_MAX, slot) ? OK : bad_field(codec, field);
+        return text_of(&item, CODEC_TEXTS_SIZE_MAX, slot) ? OK : codec_bad_field(codec, field);
     }
     struct status status = decode_message(decoder, field->of, &item, slot);
     return failed(status) ? wrap(status, "%s.%s", codec->name, field->name) : OK;
@@ -209,7 +204,7 @@ static struct status decode_list(struct decoder *decoder, const struct codec *co
     bool texts = field->kind == CODEC_TEXTS;
     if (value->kind != VALUE_ARRAY || value->number > field->limit ||
         (!texts && !field->optional && value->number == 0)) {
-        return bad_field(codec, field);
+        return codec_bad_field(codec, field);
     }
     size_t item_size = texts ? sizeof(struct slice) : field->of->size;
     out->count = (size_t)value->number;
@@ -257,7 +252,7 @@ static struct status decode_field(struct decoder *decoder, const struct codec *c
     case CODEC_LIST:
     case CODEC_TEXTS: return decode_list(decoder, codec, field, value, member);
     }
-    return good ? OK : bad_field(codec, field);
+    return good ? OK : codec_bad_field(codec, field);
 }
 
 static bool key_names(const struct decoder *decoder, const struct codec_field *field,

@@ -47,8 +47,9 @@ static void look_at_members(struct doctor *doctor, const struct rpc_cluster_stat
     }
     if (!add_problems(doctor, status, "cluster")) {
         add_ok(doctor, "quorum",
-               doctor_text(doctor, "%.*s leads, %llu more voters may fail",
-                           SLICE_ARG(status->leader), (unsigned long long)status->can_lose));
+               doctor_text(doctor, "%.*s leads, %llu more voter%s may fail",
+                           SLICE_ARG(status->leader), (unsigned long long)status->can_lose,
+                           status->can_lose == 1 ? "" : "s"));
     }
     if (!add_problems(doctor, status, "members")) {
         add_ok(doctor, "members",

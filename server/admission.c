@@ -38,12 +38,14 @@ struct status admission_of_self(struct store *store, struct admission *out)
         status = store_registration(store, &arena, &registration);
     }
     if (!failed(status)) {
-        if (cluster.name.size > 0) {
+        if (cluster.name.size >
+            0) { /* A registration is its cluster's, then, and nobody should end it. */
             admission_add(out, REFUSAL_ALREADY_MEMBER);
-        } else if (cluster.standing == STANDING_JOINING) {
-            admission_add(out, REFUSAL_STANDING_JOINING);
+        } else {
+            admission_add(out, cluster.standing == STANDING_JOINING ? REFUSAL_STANDING_JOINING
+                                                                    : REFUSAL_NONE);
+            admission_add(out, registration_bars_join(registration.state));
         }
-        admission_add(out, registration_bars_join(registration.state));
     }
     arena_release(&arena);
     return status;

@@ -40,6 +40,7 @@ class Registration:
         self.cluster.add_credentials()
         self.ledger = Ledger(self.cluster)
         self.rng = random.Random(1)
+        self.join_token = self.cluster.nodes[0].muster("cluster", "token", "create").strip()
 
     def audit(self, command):
         lines = self.cluster.call("audit.list", {"limit": 1000})["lines"]
@@ -165,6 +166,8 @@ class Registration:
         heir = [node for node in self.cluster.nodes if node is not self.machine][0]
         text = self.machine.muster("cluster", "leave", "--yes", expect=EXIT_REFUSED)
         check("--hand-over" in text, text)
+        text = self.machine.muster("cluster", "join", "--token-file", "-", "--yes", secret=self.join_token, expect=EXIT_REFUSED)
+        check("in a cluster already" in text and "deregister" not in text, f"a member that joins, registered: {text}")
         self.machine.muster("cluster", "leave", "--hand-over", heir.name, "--yes")
         self.cluster.nodes.remove(self.machine)
         after = self.cluster.registration()
@@ -192,6 +195,8 @@ class Registration:
         wait_for("nobody leads", lambda: left.status()["leader"] == "" and left.status(), 30)
         text = left.muster(*REGISTER, secret="not a token", expect=EXIT_USAGE)
         check("32 digits" in text, text)
+        text = left.muster(*REGISTER, secret=self.join_token, expect=EXIT_USAGE)
+        check("32 digits" in text, f"a join token, pasted by mistake: {text}")
         left.muster("--timeout", "2", *REGISTER, secret="0" * 32, expect=EXIT_UNREACHABLE)
 
 

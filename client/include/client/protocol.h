@@ -49,7 +49,7 @@
 #define RPC_SECRET_SIZE 32           /* A join secret, the cluster key. */
 #define RPC_PASSWORD_SIZE_MAX 512    /* Of an API client. */
 #define RPC_REGISTRATION_TOKEN_SIZE_MAX                                                            \
-    64                              /* 32 in fact; the node says what is wrong with others. */
+    1024                            /* 32 in fact; the node says what is wrong with others. */
 #define RPC_TOKEN_ID_SIZE 16        /* Hexadecimal digits. */
 #define RPC_FINGERPRINT_SIZE_MAX 64 /* Hexadecimal digits of a SHA-256. */
 #define RPC_DIGEST_SIZE_MAX 96      /* An index, a colon, hexadecimal digits. */

@@ -101,7 +101,9 @@ static void test_encode_limits(void **state)
     CHECK(buffer_append(&bytes, "keep", 4));
     struct shape shape = sample();
     shape.name = slice_of("ninechars");
-    CHECK_CODE(codec_encode(&shape_codec, CODEC_TAGS, &shape, &bytes), STATUS_INVALID);
+    struct status status = codec_encode(&shape_codec, CODEC_TAGS, &shape, &bytes);
+    CHECK_CODE(status, STATUS_INVALID);
+    CHECK(strstr(status.message, "shape.name has to be text of at most 8 bytes") != NULL);
     shape = sample();
     shape.name = (struct slice){.data = "\xff", .size = 1};
     CHECK_CODE(codec_encode(&shape_codec, CODEC_TAGS, &shape, &bytes), STATUS_INVALID);
