@@ -40,8 +40,9 @@ const struct config_row config_rows[] = {
          "File with the 32 bytes that seal the node's keys. If empty: systemd's credential "
          "muster-root-secret, or DATA_DIRECTORY/root.secret, which is made at the first start."),
     TEXT(socket, CONFIG_PATH, "/run/muster/rpc.sock", "UNIX socket of the admin RPC."),
-    TEXT(socket_operator_group, CONFIG_NAME, "",
-         "UNIX group whose members are operators on the socket, if they can open it."),
+    TEXT(socket_operator_group, CONFIG_NAME, CONFIG_FEED_GROUP,
+         "UNIX group whose members are operators on the socket, if they can open it; that of the "
+         "package's feeds may be missing."),
     TEXT(rpc_listen, CONFIG_ADDRESS, "127.0.0.1:7670",
          "Where the admin RPC listens with TLS, for members, joining nodes and operators."),
     TEXT(rpc_address, CONFIG_ADDRESS, "", "The same as others reach it; rpc_listen if empty."),
@@ -359,9 +360,22 @@ void config_print_example(void)
     }
 }
 
+static const char markdown_head[] =
+    "# Configuration of musterd\n"
+    "\n"
+    "Read from `/etc/muster/musterd.conf` (or `--config FILE`) as `name = \"value\"`, then from "
+    "the environment (`MUSTER_NAME`), then\n"
+    "from the command line (`--name VALUE`, dashes for underscores); the later wins. `musterd "
+    "--check-config` says whether it is good,\n"
+    "`musterd --print-example` prints a file with every default. This page is what `musterd "
+    "--print-markdown` prints.\n"
+    "\n"
+    "| option | default | range | what |\n"
+    "| --- | --- | --- | --- |\n";
+
 void config_print_markdown(void)
 {
-    (void)printf("| option | default | range | what |\n| --- | --- | --- | --- |\n");
+    (void)fputs(markdown_head, stdout);
     for (size_t i = 0; i < config_row_count; i++) {
         const struct config_row *row = &config_rows[i];
         (void)printf("| `%s` | %s | ", row->name, row->fallback[0] == '\0' ? "-" : row->fallback);

@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 
+#define CONFIG_FEED_GROUP "muster-feed" /* deploy/sysusers.conf makes it. */
 #define CONFIG_TEXT_SIZE 256 /* Bytes of a text option, its zero byte included. */
 
 struct config {

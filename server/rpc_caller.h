@@ -23,7 +23,8 @@ void rpc_caller_by_certificate(struct daemon *daemon, const struct stream *strea
 void rpc_caller_by_socket(const struct daemon *daemon, const struct stream *stream,
                           struct caller *out, uid_t *uid);
 
-/* The id of a group by its name; -1 for "". STATUS_INVALID if there is none. */
+/* The id of a group by its name; -1 for "". STATUS_INVALID if there is none, unless it is
+ * CONFIG_FEED_GROUP: -1. */
 MUST_USE struct status rpc_caller_group(const char *name, gid_t *out);
 
 /* Root and the daemon's own user are administrators, the daemon's group may read, and who is in

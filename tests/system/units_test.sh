@@ -37,6 +37,11 @@ for unit in musterd.service muster-feed@mail.service; do
     hardened "$folder/$unit"
 done
 
+if grep -q '^User=muster$' "$folder/muster-feed@mail.service"; then
+    echo 'units_test.sh: a feed, which reads what strangers wrote, runs as the daemon, an administrator' >&2
+    exit 1
+fi
+
 # Seen to fail: a word that systemd does not know, a program that is not there, no hardening.
 sed 's/^ProtectSystem=/ProtectSytem=/' "$folder/musterd.service" >"$folder/musterd-typo.service"
 sed 's|^ExecStart=.*|ExecStart=/nowhere/musterd|' "$folder/musterd.service" >"$folder/musterd-gone.service"
