@@ -15,6 +15,8 @@
 #define JOIN_STANDALONE_LOOKS 5U /* So long it may be on its way to another standing. */
 #define TOKEN_TTL_DEFAULT_S 3600U
 #define RESET_PATIENCE_MS 30000U /* A node that has no leader asks the members first. */
+#define RETURN_PATIENCE_MS 30000U
+#define RETURN_LOOK_MS 200U
 
 int cmd_cluster_init(struct cli *cli)
 {
@@ -39,6 +41,31 @@ static int hand_over(struct cli *cli)
     return cli_call(cli, RPC_REGISTRATION_HAND_OVER, &heir, NULL);
 }
 
+/* A node that left is standalone already; until its daemon has started again it answers nothing. Far
+ * away nothing is awaited: with another CA it would not know its caller any more. */
+static void await_return(struct cli *cli)
+{
+    char last[CMD_PROGRESS_SIZE] = "";
+    uint64_t deadline_ms = clock_monotonic_ms() + RETURN_PATIENCE_MS;
+    bool back = cli->connect.address != NULL;
+    cli->stale = true; /* What this node is, it knows by itself. */
+    while (!back && clock_monotonic_ms() < deadline_ms) {
+        struct rpc_cluster_status status = {0};
+        struct rpc_empty empty = {0};
+        struct connection_error error;
+        back = !failed(cli_try(cli, RPC_CLUSTER_STATUS, &empty, &status, &error)) &&
+               slice_equal(status.standing, slice_of("standalone"));
+        if (!back) {
+            cmd_progress(last, "Waiting for the node to come back ...");
+            cmd_pause(RETURN_LOOK_MS);
+        }
+    }
+    cmd_progress_end(last);
+    if (!back) {
+        (void)fprintf(stderr, "It has not come back yet; the log of musterd says why.\n");
+    }
+}
+
 int cmd_cluster_leave(struct cli *cli)
 {
     struct rpc_empty empty = {0};
@@ -54,7 +81,11 @@ int cmd_cluster_leave(struct cli *cli)
             return exit_code;
         }
     }
-    return cli_call(cli, RPC_CLUSTER_LEAVE, &empty, NULL);
+    exit_code = cli_call(cli, RPC_CLUSTER_LEAVE, &empty, NULL);
+    if (exit_code == 0) {
+        await_return(cli);
+    }
+    return exit_code;
 }
 
 static void print_discarded(struct cli *cli, const struct rpc_discarded *discarded)
@@ -87,6 +118,9 @@ int cmd_cluster_reset(struct cli *cli)
     }
     if (exit_code == 0 && !output_json(cli, &rpc_discarded_codec, &discarded, &exit_code)) {
         (void)printf("%s\n", output_safe(&cli->arena, discarded.message));
+    }
+    if (exit_code == 0 && !reset.check) {
+        await_return(cli);
     }
     return exit_code;
 }

@@ -68,8 +68,10 @@ static int write_identity(struct cli *cli, const struct rpc_operator_added *adde
         return exit_code;
     }
     char until[OUTPUT_TEXT_SIZE];
-    (void)printf("Wrote %s and %s, good until %s.\n", certificate_path, key_path,
-                 output_time(added->not_after_ms, until));
+    (void)printf("Wrote %s and %s, good until %s. With them, from anywhere:\n"
+                 "muster --address HOST:PORT --certificate %s --key %s status\n",
+                 certificate_path, key_path, output_time(added->not_after_ms, until),
+                 certificate_path, key_path);
     return 0;
 }
 

@@ -42,8 +42,11 @@ static const struct argp_option global_options[] = {
     {NULL, 0, NULL, 0, "Which node to ask:", 10},
     {"socket", KEY_SOCKET, "PATH", 0,
      "Its UNIX socket (default " CONNECTION_SOCKET_DEFAULT ", or $MUSTER_SOCKET)", 10},
-    {"address", KEY_ADDRESS, "HOST:PORT", 0, "Its address, with the three files below", 10},
-    {"ca", KEY_CA, "FILE", 0, "The cluster's CA", 10},
+    {"address", KEY_ADDRESS, "HOST:PORT", 0, "Its address, with the files below", 10},
+    {"ca", KEY_CA, "FILE", 0,
+     "The cluster's CA, if it is not in the certificate's file, as it is in one of `muster "
+     "operator add`",
+     10},
     {"certificate", KEY_CERTIFICATE, "FILE", 0, "Your certificate", 10},
     {"key", KEY_KEY, "FILE", 0, "Its key", 10},
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "How long to wait", 10},

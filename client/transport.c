@@ -44,7 +44,8 @@ static const char *tls_words(char out[120])
     if (error == 0) {
         (void)snprintf(out, 120, "the connection ended");
     } else {
-        const char *reason = ERR_reason_error_string(error);
+        const char *reason = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
+                                                     : ERR_reason_error_string(error);
         (void)snprintf(out, 120, "%s", reason != NULL ? reason : "unknown TLS error");
     }
     ERR_clear_error();
@@ -243,13 +244,12 @@ static struct status open_unix(const char *path, uint64_t deadline_ms, struct tr
 static struct status load_files(const struct connection_options *options, SSL_CTX *context)
 {
     char words[120];
-    if (options->ca_path == NULL || options->certificate_path == NULL ||
-        options->key_path == NULL) {
-        return fail(STATUS_INVALID,
-                    "an address needs the files of the CA, the certificate and its key");
+    if (options->certificate_path == NULL || options->key_path == NULL) {
+        return fail(STATUS_INVALID, "an address needs the files of the certificate and its key");
     }
-    if (SSL_CTX_load_verify_locations(context, options->ca_path, NULL) != 1) {
-        return fail(STATUS_INVALID, "read the CA from %s: %s", options->ca_path, tls_words(words));
+    const char *ca_path = options->ca_path != NULL ? options->ca_path : options->certificate_path;
+    if (SSL_CTX_load_verify_locations(context, ca_path, NULL) != 1) {
+        return fail(STATUS_INVALID, "read the CA from %s: %s", ca_path, tls_words(words));
     }
     if (SSL_CTX_use_certificate_chain_file(context, options->certificate_path) != 1) {
         return fail(STATUS_INVALID, "read the certificate from %s: %s", options->certificate_path,

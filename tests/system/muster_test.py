@@ -247,7 +247,11 @@ def check_changes(c):
                     "export dead-letters discard all", "cluster token revoke 0011"):
         c.run("needs a yes: " + command, command.split(), code=2, answers=answers, err=["--yes"])
         c.equal("nothing was sent: " + command, c.node.seen, [])
-        if command != "registration deregister":
+        if command == "cluster leave":
+            alone = {**STATUS, "standing": "standalone"}
+            c.run("leaves", command.split() + ["--yes"], out=["It is done."], err=["Waiting for the node to come back"],
+                  answers={**answers, "cluster.status": (STATUS, Node.CLOSE, alone)})
+        elif command != "registration deregister":
             c.run("with --yes: " + command, command.split() + ["--yes"], answers=answers,
                   out=["It is done."])
     c.run("settrs", ["cloudserviceconfig", "settrs", "EUROPE"], answers=answers)
@@ -306,7 +310,7 @@ def check_waiting(c, folder):
                                        {"lives": [{**life, "state": "submitted", "given": 30}]})})
     discarded = {"cluster": "mail-eu", "reason": "removed", "items": ["its copy of 5 records"], "message": "reset"}
     c.run("reset says first", ["cluster", "reset", "--yes"], out=["reset"], err=["removed", "its copy of 5 records"],
-          answers={"cluster.reset": discarded})
+          answers={"cluster.reset": discarded, "cluster.status": {**STATUS, "standing": "standalone"}})
     c.run("reset asks", ["cluster", "reset"], code=2, err=["its copy of 5 records", "--yes"],
           answers={"cluster.reset": discarded})
     c.run("join undone", arguments, code=3, err=["was undone"],

@@ -129,6 +129,20 @@ def operators(cluster):
     cluster.leader().muster("export", "resume")
 
 
+def from_elsewhere(cluster):
+    """The tool with the two files that `operator add` wrote, and nothing else."""
+    node = cluster.leader()
+    certificate, key = operator_files(cluster, "o-far", "viewer")
+    far = ("--address", node.settings["rpc_listen"], "--certificate", certificate, "--key")
+    code, out, err = cluster.world.muster(node, *far, key, "cluster", "members")
+    check(code == 0 and node.name in out, f"a viewer far away: {code} {out}{err}")
+    code, _, err = cluster.world.muster(node, *far, key, "export", "pause")
+    check_equal(f"what a viewer may not: {err}", code, NOT_AUTHORISED)
+    code, _, err = cluster.world.muster(node, *far, "/nowhere.key", "cluster", "members")
+    check(code == 2 and "/nowhere.key: No such file" in err, f"a file that is not there: {code} {err}")
+    cluster.leader().muster("operator", "remove", "o-far", "--yes")
+
+
 def strangers(cluster, other):
     """An admin of another cluster, and of a CA that nobody knows."""
     theirs = operator_files(other, "their-admin", "admin")
@@ -204,6 +218,7 @@ def main():
         snapshot(cluster)
         local_user(cluster)
         operators(cluster)
+        from_elsewhere(cluster)
         tokens(cluster, other)
         other.nodes[0].muster("cluster", "init", "elsewhere")
         strangers(cluster, other)

@@ -32,8 +32,8 @@
 
 struct connection_options {
     const char *socket_path;      /* NULL: CONNECTION_SOCKET_DEFAULT, unless there is an address. */
-    const char *address;          /* host:port, [v6]:port; mutual TLS with the three files below. */
-    const char *ca_path;          /* PEM: the cluster's CA. */
+    const char *address;          /* host:port, [v6]:port; mutual TLS with the files below. */
+    const char *ca_path;          /* PEM: the cluster's CA; NULL: it stands in the next one, too. */
     const char *certificate_path; /* PEM: the operator's. */
     const char *key_path;         /* PEM: of that certificate. */
     uint64_t timeout_ms;          /* For connecting; 0: RPC_DEADLINE_DEFAULT_MS. */
