@@ -174,8 +174,9 @@ int cmd_token_create(struct cli *cli)
     (void)fprintf(stderr, "Good once, until %s; id %s. On the node that shall join:\n",
                   output_time(created.expires_at_ms, until),
                   output_safe(&cli->arena, created.token_id));
-    /* The token is no argument: those can be read by everybody on that node. */
-    (void)printf(cli->terminal ? "muster cluster join --yes --token-file - <<'END'\n%s\nEND\n"
+    /* The token is no argument: those can be read by everybody on that node. A shell that heeds
+     * HISTCONTROL keeps no line that begins with a space. */
+    (void)printf(cli->terminal ? " muster cluster join --yes --token-file - <<'END'\n%s\nEND\n"
                                : "%s\n",
                  token);
     return 0;
