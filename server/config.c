@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "region.h"
 
 #define TEXT(member, kind_, fallback_, summary_)                                                   \
     {                                                                                              \
@@ -58,7 +59,8 @@ const struct config_row config_rows[] = {
          "CA certificates (PEM) to verify the cloud with, instead of the system's."),
     TEXT(cloud_proxy, CONFIG_PROXY, "",
          "HTTP proxy, http://host:port, that all calls to the cloud go through (CONNECT); none if "
-         "empty. The environment's proxies are not used."),
+         "empty. One that asks for a password is not supported. The environment's proxies are not "
+         "used."),
     TEXT(log_level, CONFIG_TEXT, "info", "error, warning, notice, info or debug."),
     NUMBER(
         voters, "3", 1, 7, "nodes",
@@ -193,9 +195,8 @@ static const char *complaint(const struct config_row *row, const char *value)
     case CONFIG_ADDRESS:
         return value[0] == '\0' || is_address(value) ? NULL : "is host:port or [address]:port";
     case CONFIG_URL:
-        return value[0] == '\0' || strncmp(value, "https://", 8) == 0
-                   ? NULL
-                   : "is a URL that begins with https://";
+        return value[0] == '\0' || !failed(region_url_check(value)) ? NULL
+                                                                    : "is https://host[:port]";
     case CONFIG_PROXY: return value[0] == '\0' || is_proxy(value) ? NULL : "is http://host:port";
     case CONFIG_TEXT:
     case CONFIG_NUMBER: return NULL;
@@ -213,6 +214,14 @@ struct status config_set(struct config *config, const char *name, const char *va
         return set_number(config, row, value);
     }
     const char *wrong = complaint(row, value);
+    if (wrong != NULL && strchr(value, '@') != NULL) { /* It may hold a password: into no log. */
+        return fail(STATUS_INVALID,
+                    "%s %s, without a user and password%s (not shown: what was given has an '@')",
+                    row->name, wrong,
+                    row->kind == CONFIG_PROXY ? "; a proxy that asks for one is not supported: let "
+                                                "it pass this node by its address"
+                                              : "");
+    }
     if (wrong != NULL) {
         return fail(STATUS_INVALID, "%s %s, not \"%.100s\"", row->name, wrong, value);
     }

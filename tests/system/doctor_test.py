@@ -146,6 +146,13 @@ def from_outside(node):
     expect_code(found, "musterd", "socket", "not-listening", "systemctl status musterd")
     expect_code(found, "musterd", "configuration", "ok", "good")
     os.unlink(node.socket)
+    node.settings["cloud_proxy"] = "http://bob:hunter2@192.0.2.1:3128"
+    node.write_config()
+    found = doctor(node, (NO_ANSWER,), "--config", node.config)
+    finding = expect_code(found, "musterd", "configuration", "configuration", "asks for one is not supported")
+    check("hunter2" not in json.dumps(finding), f"the password is shown: {finding}")
+    node.settings["cloud_proxy"] = ""
+    node.write_config()
     with open(node.config, "a") as file:
         file.write('heartbeat_ms = "never"\n')
     found = doctor(node, (NO_ANSWER,), "--config", node.config)

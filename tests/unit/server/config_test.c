@@ -46,6 +46,7 @@ static void test_set_rows(void **state)
         {"a path with a newline", "data_directory", "/var\n/lib", STATUS_INVALID},
         {"a URL", "ctia_url", "https://localhost:1", STATUS_OK},
         {"a URL in clear", "ctia_url", "http://localhost:1", STATUS_INVALID},
+        {"a URL with a path", "ctia_url", "https://localhost:1/ctia", STATUS_INVALID},
         {"a proxy", "cloud_proxy", "http://192.0.2.1:3128", STATUS_OK},
         {"a proxy by version 6 address", "cloud_proxy", "http://[2001:db8::1]:3128", STATUS_OK},
         {"a proxy without a port", "cloud_proxy", "http://proxy.example", STATUS_INVALID},
@@ -73,6 +74,35 @@ static void test_set_rows(void **state)
             assert_memory_equal(&config, &before, sizeof config); /* Untouched. */
             CHECK(strstr(status.message, rows[i].option) != NULL);
         }
+    }
+}
+
+/* Whoever writes one where none belongs reads what helps, and finds it in no log. */
+static void test_passwords(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *option;
+        const char *value;
+        const char *words;
+    } rows[] = {
+        {"a proxy", "cloud_proxy", "http://bob:hunter2@192.0.2.1:3128", "is not supported"},
+        {"a proxy without http://", "cloud_proxy", "bob:hunter2@192.0.2.1:3128",
+         "is not supported"},
+        {"a proxy with a user", "cloud_proxy", "http://hunter2@192.0.2.1:3128", "is not supported"},
+        {"a URL", "sse_url", "https://bob:hunter2@192.0.2.1", "without a user and password"},
+        {"an address", "contact", "bob:hunter2@192.0.2.1", "without a user and password"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config config;
+        config_init(&config);
+        check_row(rows[i].name);
+        struct status status = config_set(&config, rows[i].option, rows[i].value);
+        CHECK_CODE(status, STATUS_INVALID);
+        CHECK(strstr(status.message, "hunter2") == NULL);
+        CHECK(strstr(status.message, rows[i].words) != NULL);
+        CHECK(strstr(status.message, rows[i].option) != NULL);
     }
 }
 
@@ -154,9 +184,8 @@ static void test_sources(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fallbacks),
-        cmocka_unit_test(test_set_rows),
-        cmocka_unit_test(test_finish),
+        cmocka_unit_test(test_fallbacks), cmocka_unit_test(test_set_rows),
+        cmocka_unit_test(test_passwords), cmocka_unit_test(test_finish),
         cmocka_unit_test(test_sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
