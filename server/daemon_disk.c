@@ -1,6 +1,6 @@
 /*
- * The daemon's look at its disk, ten times a second: alarms, and a leader without room that lets
- * another lead. Thresholds are disk_watch.c's.
+ * The daemon's look at its disk, ten times a second unless every threshold is far: alarms, and a leader
+ * without room that lets another lead. Thresholds are disk_watch.c's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -107,7 +107,11 @@ void daemon_look_at_disk(struct daemon *daemon)
 
 void daemon_disk_tick(struct daemon *daemon, uint64_t now_ms)
 {
-    daemon_look_at_disk(daemon);
+    if (now_ms >= daemon->disk.next_look_ms) {
+        daemon_look_at_disk(daemon);
+        daemon->disk.next_look_ms =
+            disk_watch_is_far(&daemon->disk) ? now_ms + DISK_WATCH_FAR_MS : 0;
+    }
     if (daemon->disk.space.read_only && !daemon->fatal) {
         daemon_fail(daemon, fail(STATUS_IO, "the disk of %s has become read-only",
                                  daemon->config.data_directory));

@@ -43,6 +43,12 @@ enum disk_state disk_watch_state(const struct disk_watch *watch)
     return watch->warns ? DISK_LOW : DISK_OK;
 }
 
+bool disk_watch_is_far(const struct disk_watch *watch)
+{
+    return watch->alarm_size != 0 && disk_watch_state(watch) == DISK_OK &&
+           !watch->space.read_only && watch->space.free >= watch->alarm_size + DISK_WATCH_FAR_SIZE;
+}
+
 const char *disk_state_name(enum disk_state state)
 {
     switch (state) {

@@ -19,6 +19,10 @@
 
 #define DISK_WATCH_INODES_MIN 16U /* The log and the store make a file now and then. */
 
+/* What may be written to a disk between two looks that are this far apart, by whoever. */
+#define DISK_WATCH_FAR_MS 2000U
+#define DISK_WATCH_FAR_SIZE (UINT64_C(4) << 30U)
+
 struct disk_watch {
     uint64_t reserve;    /* Bytes. */
     uint64_t alarm_size; /* Bytes; 0: not known yet. */
@@ -28,6 +32,7 @@ struct disk_watch {
     bool follower_lags; /* As a follower. */
     bool warns;
     uint64_t not_before_ms; /* Monotonic: the next handing over. */
+    uint64_t next_look_ms;  /* Monotonic. */
 };
 
 enum disk_state {
@@ -42,6 +47,9 @@ void disk_watch_init(struct disk_watch *watch, uint64_t reserve, uint64_t alarm_
 void disk_watch_see(struct disk_watch *watch, const struct disk_space *space);
 
 enum disk_state disk_watch_state(const struct disk_watch *watch);
+
+/* Is every threshold so far that looking again in DISK_WATCH_FAR_MS is soon enough? */
+bool disk_watch_is_far(const struct disk_watch *watch);
 
 /* "ok", "low", "full" */
 const char *disk_state_name(enum disk_state state);

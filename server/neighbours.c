@@ -6,15 +6,18 @@
 #include "neighbours.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "ask.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "client/rpc_frame.h"
 #include "daemon.h"
+#include "disk_watch.h"
 
-#define EVERY_MS 3000U  /* To each, and more rarely in a large cluster: */
-#define SPACING_MS 200U /* between two questions. */
+#define EVERY_MS 10000U    /* To each: a question is a TLS handshake on both sides. */
+#define EVERY_MS_BAD 3000U /* To one that was not well, or did not answer. */
+#define SPACING_MS 200U    /* Between two questions, so that a large cluster asks more rarely. */
 #define UNDER_WAY_MAX 8U
 
 struct row {
@@ -55,6 +58,11 @@ void neighbours_destroy(struct neighbours *neighbours)
     free(neighbours);
 }
 
+static bool is_well(const struct neighbour *told)
+{
+    return !told->suspended && strcmp(told->disk, disk_state_name(DISK_OK)) == 0;
+}
+
 static void take(struct neighbour *told, const struct rpc_node_status *answer)
 {
     told->told_at_ms = clock_monotonic_ms();
@@ -81,6 +89,9 @@ static void on_answer(void *context, struct status status, uint64_t error, struc
     }
     if (!failed(status)) {
         take(&row->told, &answer);
+        if (is_well(&row->told)) {
+            row->next_ask_ms += EVERY_MS - EVERY_MS_BAD;
+        }
     }
     arena_release(&arena);
 }
@@ -154,7 +165,7 @@ void neighbours_on_tick(struct neighbours *neighbours, uint64_t now_ms)
         }
         struct row *row = row_of(neighbours, all[i].node_id);
         if (row != NULL && row->ask == NULL && now_ms >= row->next_ask_ms) {
-            row->next_ask_ms = now_ms + EVERY_MS;
+            row->next_ask_ms = now_ms + EVERY_MS_BAD; /* Later, if it says that it is well. */
             ask_row(row, all[i].rpc_address);
             break;
         }

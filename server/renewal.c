@@ -11,8 +11,9 @@
 #include "daemon.h"
 #include "issue.h"
 
-#define RENEWAL_EVERY_MS 2000
-#define RETRY_MS 60000 /* What the disk did not take is not tried at every look. */
+#define OWN_EVERY_MS 2000  /* A comparison; */
+#define ALL_EVERY_MS 60000 /* but each certificate that is read costs some 0.1 ms. */
+#define RETRY_MS 60000     /* What the disk did not take is not tried at every look. */
 #define DAY_MS UINT64_C(86400000)
 
 bool renewal_is_due(uint64_t not_before_ms, uint64_t not_after_ms, uint64_t now_ms)
@@ -177,26 +178,36 @@ static void warn_of_all(struct renewal *renewal, struct daemon *daemon, struct a
     renewal->looked_at_ms = now_ms;
 }
 
-void renewal_step(struct renewal *renewal, struct daemon *daemon)
+static void look_at_all(struct renewal *renewal, struct daemon *daemon, struct arena *arena)
 {
-    uint64_t monotonic_ms = clock_monotonic_ms();
     uint64_t now_ms = clock_now_ms();
-    struct arena arena = {0};
     struct codec_list members;
-    if (renewal->proposing || monotonic_ms < renewal->next_at_ms) {
+    renewal->all_at_ms = clock_monotonic_ms() + ALL_EVERY_MS;
+    if (failed(store_members(daemon->store, arena, &members))) {
         return;
     }
-    renewal->next_at_ms = monotonic_ms + RENEWAL_EVERY_MS;
-    take_own(renewal, daemon, &arena);
-    if (daemon_leads(daemon) && !failed(store_members(daemon->store, &arena, &members))) {
-        warn_of_all(renewal, daemon, &arena, &members, now_ms);
-        const struct member *member = members.items;
-        for (size_t i = 0; i < members.count; i++) {
-            if (is_due(&member[i], now_ms)) {
-                renew(renewal, daemon, &member[i], now_ms);
-                break; /* The others at the next looks. */
-            }
+    warn_of_all(renewal, daemon, arena, &members, now_ms);
+    const struct member *member = members.items;
+    for (size_t i = 0; i < members.count; i++) {
+        if (is_due(&member[i], now_ms)) {
+            renewal->all_at_ms = 0; /* The others at the next looks. */
+            renew(renewal, daemon, &member[i], now_ms);
+            break;
         }
+    }
+}
+
+void renewal_step(struct renewal *renewal, struct daemon *daemon)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    struct arena arena = {0};
+    if (renewal->proposing || now_ms < renewal->next_at_ms) {
+        return;
+    }
+    renewal->next_at_ms = now_ms + OWN_EVERY_MS;
+    take_own(renewal, daemon, &arena);
+    if (daemon_leads(daemon) && now_ms >= renewal->all_at_ms) {
+        look_at_all(renewal, daemon, &arena);
     }
     arena_release(&arena);
 }

@@ -22,11 +22,12 @@ struct daemon;
 /* Zero-initialised is ready. */
 struct renewal {
     bool proposing;
-    uint64_t next_at_ms;   /* Monotonic. */
+    uint64_t next_at_ms;   /* Monotonic: of the look at this node's own, */
+    uint64_t all_at_ms;    /* and at those of all. */
     uint64_t looked_at_ms; /* Wall clock of the last look at all; 0: none yet. */
 };
 
-/* Look, every few seconds. */
+/* Look: at what the state has for this node every few seconds, a leader at all every minute. */
 void renewal_step(struct renewal *renewal, struct daemon *daemon);
 
 /* Is it time for another? Also of one that is not valid yet: a leader's clock went wrong. */

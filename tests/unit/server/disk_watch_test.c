@@ -54,6 +54,34 @@ static void test_thresholds(void **state)
     }
 }
 
+/* Looked at more rarely only where the next look comes before anything can run out. */
+static void test_far(void **state)
+{
+    static const struct {
+        const char *name;
+        struct disk_space space;
+        bool far;
+    } looks[] = {
+        {"plenty", {.free = 90000 * MIB, .size = 100000 * MIB, .free_inodes = 1000}, true},
+        {"just far", {.free = 9096 * MIB, .size = 100000 * MIB, .free_inodes = 1000}, true},
+        {"near", {.free = 9095 * MIB, .size = 100000 * MIB, .free_inodes = 1000}, false},
+        {"few inodes", {.free = 90000 * MIB, .size = 100000 * MIB, .free_inodes = 100}, false},
+        {"full", {.free = 0, .size = 100000 * MIB, .free_inodes = 1000}, false},
+        {"read only",
+         {.free = 90000 * MIB, .size = 100000 * MIB, .free_inodes = 1000, .read_only = true},
+         false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++) {
+        struct disk_watch watch;
+        check_row(looks[i].name);
+        disk_watch_init(&watch, RESERVE, 5);
+        CHECK(!disk_watch_is_far(&watch)); /* Nothing was seen yet. */
+        disk_watch_see(&watch, &looks[i].space);
+        CHECK(disk_watch_is_far(&watch) == looks[i].far);
+    }
+}
+
 /* On a small disk the alarm comes at twice what is kept back, whatever part of it that is. */
 static void test_small_disk(void **state)
 {
@@ -86,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_far),
         cmocka_unit_test(test_small_disk),
         cmocka_unit_test(test_words),
     };
