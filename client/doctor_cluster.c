@@ -80,7 +80,7 @@ static void look_at_quota(struct doctor *doctor, const struct rpc_export *export
         }
         add_ok(doctor, "quota",
                doctor_text(doctor,
-                           "%llu calls in the last hour by this leader, of %s for the whole "
+                           "%llu calls in the last hour by this cluster, of %s for the whole "
                            "organisation; the cloud does not say how many are left",
                            (unsigned long long)export->calls_last_hour, most));
     } else {

@@ -120,6 +120,7 @@ void cloud_on_timer(struct cloud *cloud, enum cloud_timer timer)
     case CLOUD_TIMER_REGISTRATION: registrar_on_timer(&cloud->registrar); break;
     case CLOUD_TIMER_VERIFICATION: verifier_on_timer(&cloud->verifier); break;
     case CLOUD_TIMER_DRAIN: cloud_on_drained(cloud); break;
+    case CLOUD_TIMER_CALLS: cloud_tell_calls(cloud); break;
     case CLOUD_TIMER_COUNT: break;
     }
 }
@@ -167,16 +168,19 @@ void cloud_on_follower(struct cloud *cloud)
     registrar_on_follower(&cloud->registrar);
     cloud_end_lookups(cloud, "this node is no longer the leader");
     oauth_reset(&cloud->oauth);
+    cloud_forget_calls(cloud);
 }
 
-void cloud_export_state(const struct cloud *cloud, struct cloud_export_state *out)
+void cloud_export_state(struct cloud *cloud, struct cloud_export_state *out)
 {
+    struct calls_view calls;
+    cloud_view_calls(cloud, &calls);
     *out = (struct cloud_export_state){
         .state = exporter_state(&cloud->exporter),
         .bundles_sent = cloud->exporter.bundles_sent,
         .quota_remaining = cloud->exporter.quota_remaining,
-        .quota_limit = cloud->quota_limit,
-        .calls_last_hour = quota_window_sum(&cloud->calls, clock_monotonic_ms()),
+        .quota_limit = calls.limit,
+        .calls_last_hour = calls.last_hour,
     };
     (void)snprintf(out->last_error, sizeof out->last_error, "%s", cloud->exporter.last_error);
 }
@@ -196,6 +200,7 @@ void cloud_drain(struct cloud *cloud, void (*drained)(void *context), void *cont
 {
     cloud->drained = drained;
     cloud->drained_context = context;
+    cloud_tell_calls(cloud);
     cloud_start_timer(cloud, CLOUD_TIMER_DRAIN, CLOUD_DRAIN_MS);
     exporter_drain(&cloud->exporter);
 }

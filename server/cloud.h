@@ -102,9 +102,9 @@ struct cloud_export_state {
     uint64_t bundles_sent;            /* Since this node leads. */
     uint64_t quota_remaining;         /* UINT64_MAX: unknown. */
     uint64_t quota_limit;             /* Calls an hour; 0: unknown. */
-    uint64_t calls_last_hour;         /* That count, by this node. */
+    uint64_t calls_last_hour;         /* That count, by this cluster's leaders. */
 };
 
-void cloud_export_state(const struct cloud *cloud, struct cloud_export_state *out);
+void cloud_export_state(struct cloud *cloud, struct cloud_export_state *out);
 
 #endif

@@ -49,7 +49,7 @@ struct status cloud_grant(struct cloud *cloud, struct oauth_grant *grant,
     status = oauth_grant_start(grant, cloud->http, &account, done);
     secret_release(&password);
     if (!failed(status)) {
-        quota_window_add(&cloud->calls, cloud_monotonic_ms(cloud));
+        cloud_count_call(cloud);
     }
     return status;
 }
@@ -241,7 +241,7 @@ static void on_sent(struct ctia_import *import, const struct ctia_answer *answer
 {
     struct cloud *cloud = import->context;
     fault_step(FAULT_EXPORT_ANSWERED);
-    quota_window_add(&cloud->calls, cloud_monotonic_ms(cloud));
+    cloud_count_call(cloud);
     if (answer->quota_limit != 0) {
         cloud->quota_limit = answer->quota_limit;
     }

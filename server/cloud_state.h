@@ -15,7 +15,6 @@
 #include "exchange.h"
 #include "exporter.h"
 #include "oauth.h"
-#include "quota_window.h"
 #include "registrar.h"
 #include "verifier.h"
 
@@ -33,6 +32,7 @@ enum cloud_timer {
     CLOUD_TIMER_REGISTRATION,
     CLOUD_TIMER_VERIFICATION,
     CLOUD_TIMER_DRAIN,
+    CLOUD_TIMER_CALLS,
     CLOUD_TIMER_COUNT,
 };
 
@@ -71,10 +71,11 @@ struct cloud {
     uv_timer_t timers[CLOUD_TIMER_COUNT];
     uv_prepare_t look; /* Runs once before the loop waits, after something was applied. */
 
-    struct quota_window
-        calls;            /* That count: bundles answered and tokens asked for, by this node. */
-    uint64_t quota_limit; /* Calls an hour, as the cloud said last; 0: not yet. */
-    struct oauth oauth;   /* Of the selected credentials. */
+    uint64_t
+        calls_untold; /* That count: bundles answered, tokens asked for; not written down yet, */
+    uint64_t calls_telling; /* or on their way into the state. */
+    uint64_t quota_limit;   /* Calls an hour, as the cloud told this leader last; 0: not yet. */
+    struct oauth oauth;     /* Of the selected credentials. */
     struct oauth_grant token_grant;
     uint64_t account; /* Which credentials these are, see cloud_account(). */
 
@@ -115,6 +116,14 @@ const struct endpoints *cloud_endpoints(const struct cloud *cloud, enum region r
  * takes. STATUS_INVALID, _REFUSED (region), _CORRUPT (not sealed for this), _BUSY (cloud_open_to_us()). */
 MUST_USE struct status cloud_grant(struct cloud *cloud, struct oauth_grant *grant,
                                    const struct credential_view *credential, oauth_grant_done done);
+
+/* One call more of the organisation's quota; write down those that came together; a leader no more. */
+void cloud_count_call(struct cloud *cloud);
+void cloud_tell_calls(struct cloud *cloud);
+void cloud_forget_calls(struct cloud *cloud);
+
+/* With those that are not written down yet. */
+void cloud_view_calls(struct cloud *cloud, struct calls_view *out);
 
 /* A number that changes whenever tokens of these credentials must not be used any more. */
 uint64_t cloud_account(const struct credential_view *credential);

@@ -65,6 +65,7 @@ static enum refusal dispatch(struct apply *apply, const struct command *command)
     case COMMAND_DEAD_LETTER_DISCARD:
         return apply_dead_letter_discard(apply, &command->body.dead_letter_discard);
     case COMMAND_CLOUD_PAUSE: return apply_cloud_pause(apply, &command->body.cloud_pause);
+    case COMMAND_CLOUD_CALLS: return apply_cloud_calls(apply, &command->body.cloud_calls);
     case COMMAND_OPERATOR_PUT: return apply_operator_put(apply, &command->body.operator_put);
     case COMMAND_OPERATOR_REMOVE:
         return apply_operator_remove(apply, &command->body.operator_remove);

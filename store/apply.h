@@ -104,6 +104,7 @@ enum refusal apply_records_trim(struct apply *apply, const struct records_trim *
 enum refusal apply_export_advance(struct apply *apply, const struct export_advance *advance);
 enum refusal apply_export_pause(struct apply *apply, const struct export_pause *pause);
 enum refusal apply_cloud_pause(struct apply *apply, const struct cloud_pause *pause);
+enum refusal apply_cloud_calls(struct apply *apply, const struct cloud_calls *calls);
 enum refusal apply_dead_letter_retry(struct apply *apply, const struct dead_letter_retry *retry);
 enum refusal apply_dead_letter_discard(struct apply *apply,
                                        const struct dead_letter_discard *discard);

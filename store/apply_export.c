@@ -73,6 +73,37 @@ enum refusal apply_cloud_pause(struct apply *apply, const struct cloud_pause *pa
     return REFUSAL_NONE;
 }
 
+/* What is older than an hour is forgotten; so the row stays small. */
+enum refusal apply_cloud_calls(struct apply *apply, const struct cloud_calls *calls)
+{
+    struct calls_row row;
+    struct calls_minute now = {.minute = apply->stamp->at_ms / CALLS_MINUTE_MS,
+                               .count = calls->count};
+    if (calls->count == 0) {
+        return REFUSAL_FIELD;
+    }
+    calls_row_get(apply->txn, &row);
+    const struct calls_minute *old = row.counts.items;
+    struct calls_minute *kept = arena_alloc(apply->txn->arena, row.counts.count + 1, sizeof *kept);
+    size_t count = 0;
+    if (kept == NULL) {
+        txn_fail(apply->txn, fail(STATUS_NO_MEMORY, "count calls"));
+        return REFUSAL_NONE;
+    }
+    for (size_t i = 0; i < row.counts.count; i++) {
+        if (old[i].minute == now.minute) {
+            now.count += old[i].count;
+        } else if (calls_minute_counts(old[i].minute, now.minute)) {
+            kept[count++] = old[i];
+        }
+    }
+    kept[count++] = now;
+    row.counts = (struct codec_list){.items = kept, .count = count};
+    row.limit = calls->limit != 0 ? calls->limit : row.limit;
+    calls_row_put(apply->txn, &row);
+    return REFUSAL_NONE;
+}
+
 /* Copy a dead letter's record to the scratch buffer. False if there is no such dead letter. */
 static bool take_dead_letter(struct apply *apply, uint64_t sequence, struct record_row *out)
 {

@@ -80,6 +80,7 @@ bool audit_covers(enum command_type type)
     case COMMAND_RECORDS_TRIM:
     case COMMAND_EXPORT_ADVANCE:
     case COMMAND_CHECKPOINT:
+    case COMMAND_CLOUD_CALLS:
     case COMMAND_CLOUD_PAUSE: return false;
     }
     return false;
@@ -196,6 +197,7 @@ static struct slice named_target(const struct command *command)
     case COMMAND_DEAD_LETTER_DISCARD:
     case COMMAND_CHECKPOINT:
     case COMMAND_MEMBER_QUARANTINE:
+    case COMMAND_CLOUD_CALLS:
     case COMMAND_CLOUD_PAUSE:
     case COMMAND_CLUSTER_RECOVER:
     case COMMAND_KEY_ROTATE:

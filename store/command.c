@@ -59,6 +59,7 @@ static const struct codec *const command_codecs[COMMAND_TYPE_COUNT] = {
     [COMMAND_SNAPSHOT_TAKE] = &snapshot_take_codec,
     [COMMAND_REGISTRATION_RENEW] = &registration_renew_codec,
     [COMMAND_REGISTRATION_FORGET] = &registration_forget_codec,
+    [COMMAND_CLOUD_CALLS] = &cloud_calls_codec,
 #ifdef MUSTER_NEXT
     [COMMAND_NEXT_PROBE] = &next_probe_codec,
 #endif

@@ -71,5 +71,6 @@ extern const struct codec export_pause_codec;
 extern const struct codec dead_letter_retry_codec;
 extern const struct codec dead_letter_discard_codec;
 extern const struct codec cloud_pause_codec;
+extern const struct codec cloud_calls_codec;
 
 #endif

@@ -78,3 +78,9 @@ static const struct codec_field cloud_pause_fields[] = {
     CODEC_OPTIONAL(struct cloud_pause, 2, reason, CODEC_TEXT, STORE_TEXT_SIZE_MAX),
 };
 const struct codec cloud_pause_codec = CODEC(struct cloud_pause, "cloud_pause", cloud_pause_fields);
+
+static const struct codec_field cloud_calls_fields[] = {
+    CODEC_FIELD(struct cloud_calls, 1, count, CODEC_U64, UINT32_MAX),
+    CODEC_OPTIONAL(struct cloud_calls, 2, limit, CODEC_U64, UINT64_MAX),
+};
+const struct codec cloud_calls_codec = CODEC(struct cloud_calls, "cloud_calls", cloud_calls_fields);

@@ -99,6 +99,23 @@ struct status store_export(struct store *store, struct arena *arena, struct expo
     return reader_end(&txn, store, true, "export");
 }
 
+struct status store_calls(struct store *store, struct arena *arena, uint64_t now_ms,
+                          struct calls_view *out)
+{
+    struct calls_row row;
+    struct txn txn;
+    reader_begin(&txn, store, arena);
+    calls_row_get(&txn, &row);
+    const struct calls_minute *counts = row.counts.items;
+    *out = (struct calls_view){.limit = row.limit};
+    for (size_t i = 0; i < row.counts.count; i++) {
+        if (calls_minute_counts(counts[i].minute, now_ms / CALLS_MINUTE_MS)) {
+            out->last_hour += counts[i].count;
+        }
+    }
+    return reader_end(&txn, store, true, "calls");
+}
+
 /* Add the record under the cursor; false when the answer is full. */
 static bool add_pending(struct scan *scan, size_t *size_left, struct codec_list *out)
 {

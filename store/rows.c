@@ -75,6 +75,20 @@ static const struct codec_field export_fields[] = {
 };
 static const struct codec export_codec = CODEC(struct export_row, "export", export_fields);
 
+static const struct codec_field calls_minute_fields[] = {
+    CODEC_FIELD(struct calls_minute, 1, minute, CODEC_U64, UINT64_MAX),
+    CODEC_FIELD(struct calls_minute, 2, count, CODEC_U64, UINT64_MAX),
+};
+static const struct codec calls_minute_codec =
+    CODEC(struct calls_minute, "calls_minute", calls_minute_fields);
+
+static const struct codec_field calls_fields[] = {
+    CODEC_OPTIONAL(struct calls_row, 1, limit, CODEC_U64, UINT64_MAX),
+    CODEC_NESTED_OPTIONAL(struct calls_row, 2, counts, CODEC_LIST, 2 * CALLS_HOUR,
+                          &calls_minute_codec),
+};
+static const struct codec calls_codec = CODEC(struct calls_row, "calls", calls_fields);
+
 static const struct codec_field join_token_fields[] = {
     CODEC_FIELD(struct join_token_view, 1, token_id, CODEC_TEXT, STORE_NAME_SIZE_MAX),
     CODEC_FIELD(struct join_token_view, 2, secret_hash, CODEC_BYTES, STORE_HASH_SIZE),
@@ -178,6 +192,24 @@ void export_row_get(struct txn *txn, struct export_row *out)
 void export_row_put(struct txn *txn, const struct export_row *row)
 {
     row_put(txn, TABLE_META, slice_of("export"), &export_codec, row);
+}
+
+void calls_row_get(struct txn *txn, struct calls_row *out)
+{
+    if (!row_get(txn, TABLE_META, slice_of("calls"), &calls_codec, out)) {
+        *out = (struct calls_row){0};
+    }
+}
+
+void calls_row_put(struct txn *txn, const struct calls_row *row)
+{
+    row_put(txn, TABLE_META, slice_of("calls"), &calls_codec, row);
+}
+
+bool calls_minute_counts(uint64_t minute, uint64_t now_minute)
+{
+    return minute > now_minute ? minute - now_minute < CALLS_HOUR
+                               : now_minute - minute < CALLS_HOUR;
 }
 
 bool member_row_get(struct txn *txn, uint64_t node_id, struct member *out)

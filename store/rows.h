@@ -22,6 +22,21 @@ struct export_row {
     struct slice cloud_pause_reason;
 };
 
+/* The organisation's calls, by minutes. */
+#define CALLS_HOUR                                                                                 \
+    60U /* Minutes that count; as many ahead of ours may be of another leader's clock. */
+#define CALLS_MINUTE_MS 60000U
+
+struct calls_minute {
+    uint64_t minute; /* Since 1970 UTC; each once, in no order. */
+    uint64_t count;
+};
+
+struct calls_row {
+    uint64_t limit;           /* Calls an hour, as the cloud said last; 0: not yet. */
+    struct codec_list counts; /* Of struct calls_minute, 2 * CALLS_HOUR at most. */
+};
+
 struct dead_letter_row {
     struct slice reason;
     uint64_t at_ms;
@@ -43,6 +58,12 @@ void registration_row_put(struct txn *txn, const struct registration_view *row);
 
 void export_row_get(struct txn *txn, struct export_row *out);
 void export_row_put(struct txn *txn, const struct export_row *row);
+
+void calls_row_get(struct txn *txn, struct calls_row *out);
+void calls_row_put(struct txn *txn, const struct calls_row *row);
+
+/* Is `minute` within an hour of this one, on either side? */
+bool calls_minute_counts(uint64_t minute, uint64_t now_minute);
 
 /* By key: a node's id, a name. */
 bool member_row_get(struct txn *txn, uint64_t node_id, struct member *out);

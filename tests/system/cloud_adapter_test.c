@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cloud_state.h"
 
 static int set_up(void **state)
 {
@@ -228,6 +229,48 @@ static void test_pause_is_inherited(void **state)
     check_delivered(world, 0);
 }
 
+static struct cloud_export_state state_of(struct world *world)
+{
+    struct cloud_export_state state;
+    cloud_export_state(world->cloud, &state);
+    return state;
+}
+
+static void on_drained(void *context)
+{
+    bool *drained = context;
+    *drained = true;
+}
+
+/* What was written down after a minute, or before handing over, a new leader goes on from: it is what
+ * the cloud itself has counted. */
+static void test_calls_are_inherited(void **state)
+{
+    struct world *world = *state;
+    bool drained = false;
+
+    world_enrol(world);
+    world_put_records(world, 30);
+    world_until(world, world_exported, "exported");
+    uint64_t limit = state_of(world).quota_limit;
+    CHECK(limit > 0);
+    CHECK_U64(state_of(world).calls_last_hour, counted_requests(world));
+    cloud_on_timer(world->cloud, CLOUD_TIMER_CALLS); /* The minute is over. */
+    world_run_ms(world, 50);
+    cloud_on_follower(world->cloud);
+    CHECK_U64(state_of(world).calls_last_hour, counted_requests(world));
+    CHECK_U64(state_of(world).quota_limit, limit);
+    world_lead(world);
+    world_put_records(world, 30);
+    world_until(world, world_exported, "exported by the next leader");
+    CHECK_U64(state_of(world).calls_last_hour, counted_requests(world));
+    cloud_drain(world->cloud, on_drained, &drained);
+    world_run_ms(world, 50);
+    CHECK(drained);
+    cloud_on_follower(world->cloud);
+    CHECK_U64(state_of(world).calls_last_hour, counted_requests(world));
+}
+
 /* A final answer of the token endpoint is asked for once: no retry, which the organisation would pay. */
 static void check_no_retry(struct world *world)
 {
@@ -397,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_entities_that_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leader_changes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pause_is_inherited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_calls_are_inherited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tokens_that_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost_replies_of_a_registration, set_up, tear_down),

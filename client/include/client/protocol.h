@@ -202,7 +202,7 @@ struct rpc_export {
         quota_remaining; /* Calls left in the window as the cloud said last; UINT64_MAX: unknown. */
     struct rpc_freshness freshness;
     uint64_t quota_limit;     /* The organisation's calls an hour, as the cloud said; 0: not yet. */
-    uint64_t calls_last_hour; /* By this leader: bundles, and tokens asked for. */
+    uint64_t calls_last_hour; /* By this cluster: bundles, and tokens asked for. */
 };
 extern const struct codec rpc_export_codec;
 

@@ -116,16 +116,17 @@ enum command_type {
     COMMAND_SNAPSHOT_TAKE = 42,
     COMMAND_REGISTRATION_RENEW = 43,
     COMMAND_REGISTRATION_FORGET = 44,
+    COMMAND_CLOUD_CALLS = 45,
 #ifdef MUSTER_NEXT
-    COMMAND_NEXT_PROBE = 45,
+    COMMAND_NEXT_PROBE = 46,
 #endif
 };
 
 /* One above the highest type. */
 #ifdef MUSTER_NEXT
-#define COMMAND_TYPE_COUNT 46
+#define COMMAND_TYPE_COUNT 47
 #else
-#define COMMAND_TYPE_COUNT 45
+#define COMMAND_TYPE_COUNT 46
 #endif
 
 /* ---- The cluster and its members ---- */
@@ -537,6 +538,13 @@ struct cloud_pause {
     struct slice reason;
 };
 
+/* The leader made these calls of the organisation's quota since it said so last; counted at the minute
+ * of the stamp. */
+struct cloud_calls {
+    uint64_t count; /* Not 0. */
+    uint64_t limit; /* Calls an hour, as the cloud said last; 0: it did not. */
+};
+
 /* ---- Operators ---- */
 
 enum role {
@@ -590,6 +598,7 @@ struct command {
         struct dead_letter_retry dead_letter_retry;
         struct dead_letter_discard dead_letter_discard;
         struct cloud_pause cloud_pause;
+        struct cloud_calls cloud_calls;
         struct operator_put operator_put;
         struct operator_remove operator_remove;
         struct registration_hand_over registration_hand_over;

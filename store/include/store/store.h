@@ -313,6 +313,15 @@ struct export_view {
 MUST_USE struct status store_export(struct store *store, struct arena *arena,
                                     struct export_view *out);
 
+struct calls_view {
+    uint64_t last_hour; /* Calls of the organisation's quota that this cluster's leaders made. */
+    uint64_t limit;     /* Calls an hour, as the cloud said last; 0: not yet. */
+};
+
+/* In the hour before `now_ms`, by whole minutes. */
+MUST_USE struct status store_calls(struct store *store, struct arena *arena, uint64_t now_ms,
+                                   struct calls_view *out);
+
 enum record_fate {
     RECORD_PENDING,
     RECORD_DELIVERED,

@@ -207,6 +207,10 @@
   .body.registration_forget = {
       .epoch = 1}},
     "012c84010102a26d6503a56c6f63616c04a3776879810101"},
+{{.type = COMMAND_CLOUD_CALLS,
+  .body.cloud_calls = {
+      .count = 300, .limit = 8000}},
+    "012d84010102a26d6503a56c6f63616c04a37768798201cd012c02cd1f40"},
 {{.type = COMMAND_MEMBER_SET,
   .body.member_set = {
       .node_id = 7, .certificate = TEXT("CR")}},

@@ -10,6 +10,8 @@
 #include "search_block.h"
 #include "store_fixture.h"
 
+#define MINUTE UINT64_C(60000)
+
 static struct export_view export_of(struct fixture *fixture)
 {
     struct arena arena = {0};
@@ -334,12 +336,86 @@ static void test_pauses(void **state)
     fixture_close(&fixture);
 }
 
+/* A new leader goes on from what the others counted; what is an hour old is forgotten, and what a clock
+ * that is ahead counted is not lost. */
+static void test_calls(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t at_ms;
+        uint64_t count; /* 0: only looked at. */
+        uint64_t limit;
+        uint64_t sum;
+        uint64_t limit_known;
+    } rows[] = {
+        {"nothing yet", 1000 * MINUTE, 0, 0, 0, 0},
+        {"three", 1000 * MINUTE, 3, 8000, 3, 8000},
+        {"two more in the same minute", 1000 * MINUTE + 59999, 2, 0, 5, 8000},
+        {"one some minutes later", 1010 * MINUTE, 1, 9000, 6, 9000},
+        {"the hour is not over", 1059 * MINUTE, 0, 0, 6, 9000},
+        {"the first minute is forgotten", 1060 * MINUTE, 0, 0, 1, 9000},
+        {"a leader whose clock is behind", 1005 * MINUTE, 4, 0, 10, 9000},
+        {"the one before it again", 1010 * MINUTE, 1, 0, 11, 9000},
+        {"an hour after all of them", 1070 * MINUTE, 0, 0, 0, 9000},
+        {"and it begins anew", 1200 * MINUTE, 4, 0, 4, 9000},
+    };
+    struct fixture fixture;
+    struct arena arena = {0};
+    struct calls_view calls;
+    (void)state;
+    fixture_open(&fixture);
+    CHECK_U64(fixture_apply(&fixture, cluster_init_command()), REFUSAL_NONE);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct command command = {
+            .type = COMMAND_CLOUD_CALLS,
+            .stamp.at_ms = rows[i].at_ms,
+            .body.cloud_calls = {.count = rows[i].count, .limit = rows[i].limit},
+        };
+        check_row(rows[i].name);
+        CHECK_U64(fixture_apply(&fixture, command),
+                  rows[i].count == 0 ? REFUSAL_FIELD : REFUSAL_NONE);
+        CHECK_OK(store_calls(fixture.store, &arena, rows[i].at_ms, &calls));
+        CHECK_U64(calls.last_hour, rows[i].sum);
+        CHECK_U64(calls.limit, rows[i].limit_known);
+    }
+    arena_release(&arena);
+    fixture_close(&fixture);
+}
+
+/* Clocks that go anywhere do not make the row grow beyond what its codec takes. */
+static void test_calls_of_many_clocks(void **state)
+{
+    struct fixture fixture;
+    struct arena arena = {0};
+    struct calls_view calls;
+    (void)state;
+    fixture_open(&fixture);
+    CHECK_U64(fixture_apply(&fixture, cluster_init_command()), REFUSAL_NONE);
+    for (uint64_t i = 0; i < 500; i++) {
+        const struct command command = {
+            .type = COMMAND_CLOUD_CALLS,
+            .stamp.at_ms = (1000 + i * 37 % 160) * MINUTE,
+            .body.cloud_calls.count = 1,
+        };
+        CHECK_U64(fixture_apply(&fixture, command), REFUSAL_NONE);
+    }
+    CHECK_OK(store_calls(fixture.store, &arena, 1080 * MINUTE, &calls));
+    CHECK(calls.last_hour > 0 && calls.last_hour < 500);
+    arena_release(&arena);
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life_of_a_letter),        cmocka_unit_test(test_outbox_limits),
-        cmocka_unit_test(test_search_across_blocks),    cmocka_unit_test(test_trim),
-        cmocka_unit_test(test_retry_below_the_trimmed), cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_life_of_a_letter),
+        cmocka_unit_test(test_outbox_limits),
+        cmocka_unit_test(test_search_across_blocks),
+        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_retry_below_the_trimmed),
+        cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_calls_of_many_clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,7 +121,7 @@ static struct command small_command(struct script *script)
 {
     static const char fingerprint[STORE_HASH_SIZE] = "key";
     const char *name = names[script_random(script, 3)];
-    switch (script_random(script, 13)) {
+    switch (script_random(script, 14)) {
     case 12:
         return (struct command){.type = COMMAND_SNAPSHOT_TAKE,
                                 .body.snapshot_take.node = slice_of(name)};
@@ -160,6 +160,13 @@ static struct command small_command(struct script *script)
                                        .step = script_random(script, 4),
                                        .life = script_random(script, 3),
                                        .reason = slice_of("damaged")},
+        };
+    case 13:
+        return (struct command){
+            .type = COMMAND_CLOUD_CALLS,
+            .stamp.at_ms = script_random(script, 200) * 60000,
+            .body.cloud_calls = {.count = script_random(script, 3),
+                                 .limit = script_random(script, 2)},
         };
     default:
         return (struct command){
