@@ -66,6 +66,7 @@ static const struct {
     [FAULT_FILE_REMOVE] = {"file.remove", false},
     [FAULT_LINEAGE_STAGED] = {"lineage.staged", true},
     [FAULT_LINEAGE_SWITCHED] = {"lineage.switched", true},
+    [FAULT_ASK_SENT] = {"ask.sent", true},
     [FAULT_JOIN_LOCKED] = {"join.locked", true},
     [FAULT_JOIN_ASK] = {"join.ask", false},
     [FAULT_JOIN_ADMITTED] = {"join.admitted", true},

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "base/alloc.h"
+#include "base/fault.h"
 #include "base/secret.h"
 #include "base/skim.h"
 #include "base/stream.h"
@@ -78,6 +79,7 @@ static void on_open(struct stream *stream, void *context)
     struct slice request = buffer_slice(&ask->request);
     ask->asked = true;
     struct status status = stream_write(stream, &request, 1);
+    fault_step(FAULT_ASK_SENT);
     if (failed(status)) {
         stream_close_because(stream, status);
     }

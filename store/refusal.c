@@ -43,8 +43,9 @@ static const struct refusal_row {
          "Create one for this node on a member: muster cluster token create --for NAME."},
     [REFUSAL_TOKENS_FULL] = {"tokens_full", "There are as many open join tokens as there may be.",
                              "Revoke those that are not needed: muster cluster token revoke ID."},
-    [REFUSAL_NODE_EXISTS] = {"node_exists", "A node with this key is a member already.",
-                             "See the members: muster cluster members."},
+    [REFUSAL_NODE_EXISTS] = {"node_exists", "The cluster lists a node with this key already.",
+                             "See the members: muster cluster members. One that is joining and "
+                             "does not come is forgotten by itself."},
     [REFUSAL_NAME_EXISTS] = {"name_exists", "Something else has this name or key already.",
                              "Choose another one."},
     [REFUSAL_SERIAL_EXISTS] =

@@ -2,7 +2,8 @@
 """kill -9 at every fault point of the real musterd, then a restart and a comparison.
 
     kill_points_test.py                       each point once, at the next visit
-    kill_points_test.py --share 3             a third of the points of each deed; the seed says which
+    kill_points_test.py --share 6             a sixth of the points of each deed; the seed says which, and
+                                              unless it is given it moves with the time (in CI)
     kill_points_test.py --walk [--visits N]   each point in each deed that comes by it, at the visits
                                               0, 1, 2, 4, 8 ... up to N of them (all), compared after each
     kill_points_test.py --walk --deed join    of one deed only; --point wal.sync: of one point only
@@ -35,7 +36,7 @@ DEEDS = {
              "export.advance", "export.advanced"),
     "catch_up": ("node.snapshot.take", "store.sync", "node.snapshot.put", "wal.snapshot.stored", "wal.release", "wal.rename",
                  "store.image.write"),  # The file serves whoever needs an image until the next snapshot.
-    "join": ("join.locked", "join.ask", "admit.looked_up", "admit.issued", "admit.applied", "join.admitted",
+    "join": ("join.locked", "join.ask", "ask.sent", "admit.looked_up", "admit.issued", "admit.applied", "join.admitted",
              "file.make_folder", "file.write", "file.sync", "file.rename", "file.sync_folder", "lineage.staged",
              "lineage.switched", "join.answered", "wal.open", "wal.allocate", "node.change", "node.changed",
              "membership.start", "membership.done", "node.snapshot.get", "image.serve", "image.fetch",
@@ -55,10 +56,22 @@ NOT_HERE = ("wal.truncate", "wal.unlink", "store.diverge")
 NOT_HERE_PREFIXES = ("rebuild.", "succession.", "key.", "saved.")
 
 REPETITIONS_MAX = 6  # Of a deed in vain, until its points count as not met.
+FEEDS_MAX = 12  # Until a follower has taken two snapshots, whoever dies meanwhile.
 
 
 def lineages(node):
     return sorted(name for name in os.listdir(node.data) if os.path.isdir(os.path.join(node.data, name)))
+
+
+def check_lineages(node, count):
+    """So many whole ones, and nothing besides."""
+    wait_for(f"{node.name} has {count} lineages, older saved ones are removed", lambda: len(lineages(node)) == count, 30)
+    found = lineages(node)
+    for name in found:
+        inside = os.listdir(os.path.join(node.data, name))
+        check({"identity", "log", "store"} <= set(inside), f"{node.name}/{name} is half a lineage: {inside}")
+    strays = set(os.listdir(node.data)) - set(found) - {"CURRENT", "root.secret"}
+    check(not strays, f"{node.name} has left over {strays}")
 
 
 class Office(Cluster):
@@ -223,17 +236,37 @@ class Killing:
         wait_delivered(self.cluster)
 
     def catch_up(self):
-        """A follower misses two snapshots of the others, and comes back. The guest's joins need an image after it."""
-        away = [node for node in self.cluster.followers() if node is not self.guest][0]
-        others = [node for node in self.cluster.nodes if node is not away]
-        before = [node.table.visits("wal.snapshot.stored") for node in others]
+        """A follower comes back to a leader that has cut away what it misses. A leader keeps its log for one that it
+        heard of just now, a follower does not: so one of those leads then. The guest's joins need an image after it."""
+        away, *others = [node for node in self.cluster.followers() if node is not self.guest] + [self.cluster.leader()]
+        begun = {}  # Node: its deaths, and its snapshots before. Who starts anew has all of its log again.
+
+        def heirs():  # The second snapshot begins behind what the one that is away has.
+            found = []
+            for node in others:
+                deaths = sum(name == node.name for _, name in self.dead)
+                taken = node.table.visits("wal.snapshot.stored")
+                if begun.setdefault(node, (deaths, taken))[0] != deaths:
+                    begun[node] = (deaths, taken)
+                found += [node] if taken > begun[node][1] + 1 else []
+            return found
         away.kill()
-        for _ in range(6):  # Who dies meanwhile takes its snapshot later.
-            self.feed(1300)
-            if all(node.table.visits("wal.snapshot.stored") > was + 1 for node, was in zip(others, before)):
+        for _ in range(FEEDS_MAX):
+            deaths = len(self.dead)
+            if heirs():
                 break
+            self.feed(1300)
+        check(heirs(), f"no log was cut, by {begun}")
+        heir = heirs()[0]
+        self.until(f"{heir.name} leads", lambda: self.cluster.leader() is heir,
+                   lambda: self.ask(self.cluster.leader(), "cluster.transfer", {"name": heir.name}))
+        images = self.images()
         away.start()
         self.level()
+        check(self.images() > images or len(self.dead) > deaths, f"{away.name} caught up with {heir.name} without an image")
+
+    def images(self):
+        return sum(node.table.visits("store.image.write") for node in self.world.nodes)
 
     def join(self):
         if self.guest in self.cluster.nodes:
@@ -330,14 +363,7 @@ class Killing:
 
     def check_folders(self):
         for node in self.world.nodes:
-            wait_for(f"{node.name} has {self.folders[node.name]} lineages, older saved ones are removed",
-                     lambda node=node: len(lineages(node)) == self.folders[node.name], 30)
-            found = lineages(node)
-            for name in found:
-                inside = os.listdir(os.path.join(node.data, name))
-                check({"identity", "log", "store"} <= set(inside), f"{node.name}/{name} is half a lineage: {inside}")
-            strays = set(os.listdir(node.data)) - set(found) - {"CURRENT", "root.secret"}
-            check(not strays, f"{node.name} has left over {strays}")
+            check_lineages(node, self.folders[node.name])
 
     def check_everything(self):
         wait_delivered(self.cluster)
@@ -436,8 +462,9 @@ def main():
     parser.add_argument("--deed", choices=DEEDS)
     parser.add_argument("--point")
     parser.add_argument("--share", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("MUSTER_SEED", "1")))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("MUSTER_SEED", time.time() / 60)))
     options = parser.parse_args()
+    print(f"kill_points_test.py --share {options.share} --seed {options.seed}", flush=True)
     with World("killpoints") as world:
         killing = Killing(world, options.seed)
         listed = {point for points in DEEDS.values() for point in points} | set(NOT_HERE)
