@@ -51,8 +51,8 @@ static void print_head(struct cli *cli, const struct rpc_recovery *plan)
     if (plan->taken_at_ms > 0) {
         (void)printf("taken     %s\n", output_time(plan->taken_at_ms, at));
     }
-    (void)printf("records   %s, %s of them not delivered\n\n",
-                 output_count(plan->produced, produced), output_count(plan->pending, pending));
+    (void)printf("records   %s, %s of them not delivered\n", output_count(plan->produced, produced),
+                 output_count(plan->pending, pending));
 }
 
 int recovery_show(struct cli *cli, const struct rpc_recovery *plan)
@@ -68,8 +68,11 @@ int recovery_show(struct cli *cli, const struct rpc_recovery *plan)
         return refused ? CLI_EXIT_REFUSED : exit_code;
     }
     print_head(cli, plan);
-    exit_code = output_list(cli, &rpc_survivor_codec, &plan->members, columns,
-                            sizeof(columns) / sizeof(columns[0]), "It names no members.");
+    if (plan->members.count > 0) { /* Of a snapshot none are asked. */
+        (void)printf("\n");
+        exit_code = output_list(cli, &rpc_survivor_codec, &plan->members, columns,
+                                sizeof(columns) / sizeof(columns[0]), "");
+    }
     print_losses(cli, &plan->losses);
     if (refused) {
         (void)printf("\n%sWhy not%s\n", output_colour(cli, COLOUR_BOLD), output_plain(cli));
