@@ -54,6 +54,9 @@ static void set_rules(struct setup *setup, const char *user_agent, const char *p
     set_long(setup, CURLOPT_SSL_VERIFYPEER, 1);
     set_long(setup, CURLOPT_SSL_VERIFYHOST, 2);
     set_long(setup, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    /* Connections are kept, so sessions save little; and short of memory, libcurl 7.88.1 keeps a session
+     * whose name it has freed, and frees it again for the next one (Curl_ssl_addsessionid). */
+    set_long(setup, CURLOPT_SSL_SESSIONID_CACHE, 0);
     set_long(setup, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     set_long(setup, CURLOPT_NETRC, CURL_NETRC_IGNORED);
     set_pointer(setup, CURLOPT_PROXY, proxy_url != NULL ? proxy_url : "");
