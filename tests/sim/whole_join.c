@@ -59,7 +59,7 @@ struct petition {
     struct site *site;
     enum cloud_check cloud;
     bool admitted;
-    char words[80];
+    char words[STATUS_MESSAGE_SIZE];
 };
 
 static void on_answer(void *context, uint64_t argument)
