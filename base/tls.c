@@ -56,7 +56,7 @@ static struct status fail_verification(const SSL *ssl)
     long result = SSL_get_verify_result(ssl);
     if (result == X509_V_ERR_APPLICATION_VERIFICATION) {
         return fail(STATUS_UNAUTHORIZED,
-                    "no certificate in the other side's chain has the expected fingerprint");
+                    "the certificate authority there is another one than was expected");
     }
     return fail(STATUS_UNAUTHORIZED, "the other side's certificate was refused: %s",
                 X509_verify_cert_error_string(result));

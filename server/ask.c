@@ -31,7 +31,8 @@ struct ask {
     struct buffer input;
     struct stream *stream; /* NULL between addresses. */
     bool asked;
-    bool finished; /* `done` was called or must not be. */
+    bool finished;          /* `done` was called or must not be. */
+    struct status impostor; /* The first that was not who it should be: says more than silence. */
 };
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -72,8 +73,7 @@ static void on_open(struct stream *stream, void *context)
 {
     struct ask *ask = context;
     if (!is_believed(ask, stream)) {
-        stream_close_because(stream, fail(STATUS_UNAUTHORIZED, "%s is not the node to ask",
-                                          ask->question.addresses.texts[ask->at]));
+        stream_close_because(stream, fail(STATUS_UNAUTHORIZED, "another node is there"));
         return;
     }
     struct slice request = buffer_slice(&ask->request);
@@ -147,6 +147,11 @@ static void on_close(struct stream *stream, void *context, struct status reason)
         finish(ask, reason, 0, (struct slice){0});
         return;
     }
+    if (ask->asked) { /* By the other side: it is who it should be. */
+        reason.code = STATUS_UNREACHABLE;
+    } else if (reason.code == STATUS_UNAUTHORIZED && !failed(ask->impostor)) {
+        ask->impostor = wrap(reason, "%s", ask->question.addresses.texts[ask->at]);
+    }
     ask->asked = false;
     ask->at++;
     try_next(ask, reason);
@@ -182,7 +187,7 @@ static void try_next(struct ask *ask, struct status last)
             return;
         }
     }
-    finish(ask, last, 0, (struct slice){0});
+    finish(ask, failed(ask->impostor) ? ask->impostor : last, 0, (struct slice){0});
 }
 
 /* The first try is made from the loop, so that `done` never comes from within ask_start(). */

@@ -32,8 +32,9 @@ struct ask_addresses {
  * OK: `result` is the answer's value, as bytes, valid during the call. STATUS_REFUSED: the node
  * answered with an error, whose number is `error` and whose whole message is `result` (the status's
  * own may be cut). Otherwise `error` is 0 and the
- * status is that of the last address: STATUS_UNREACHABLE, STATUS_UNAUTHORIZED (the other side is not
- * who it should be), STATUS_TIMEOUT, STATUS_UNKNOWN (it was sent, and no answer came).
+ * status is that of the first address where the other side was not who it should be, and was told nothing
+ * (STATUS_UNAUTHORIZED), else of the last one: STATUS_UNREACHABLE, STATUS_TIMEOUT, STATUS_UNKNOWN (it
+ * was sent, and no answer came).
  */
 typedef void (*ask_done)(void *context, struct status status, uint64_t error, struct slice result);
 

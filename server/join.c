@@ -215,9 +215,21 @@ static void answer_admitted(struct joiner *joiner, const struct rpc_admitted *ad
     }
 }
 
+/* Not the caller lacks a right: somebody else than the cluster answered, and was told nothing. */
+static struct status explain_impostor(struct status status)
+{
+    return status.code != STATUS_UNAUTHORIZED
+               ? status
+               : fail(STATUS_UNREACHABLE,
+                      "%s; nothing secret was sent\nCheck that address, and who may stand in "
+                      "between. Then join with a new token.",
+                      status.message);
+}
+
 static void on_admitted(void *context, struct status status, uint64_t error, struct slice result)
 {
     struct joiner *joiner = context;
+    status = explain_impostor(status);
     struct rpc_admitted admitted = {0};
     struct arena arena = {0};
     if (!failed(status)) {
@@ -261,6 +273,7 @@ static void on_checked(void *context, struct status status, uint64_t error, stru
     struct rpc_joined joined = {.check = true};
     become(joiner, JOINER_IDLE);
     drop_connection(joiner);
+    status = explain_impostor(status);
     if (!failed(status)) {
         status = codec_decode(&rpc_admitted_codec, CODEC_NAMES, result, &arena, &admitted);
     }

@@ -47,7 +47,8 @@ static const struct refusal_row {
                              "See the members: muster cluster members. One that is joining and "
                              "does not come is forgotten by itself."},
     [REFUSAL_NAME_EXISTS] = {"name_exists", "Something else has this name or key already.",
-                             "Choose another one."},
+                             "Choose another one; a node's is the option `name` in its "
+                             "configuration."},
     [REFUSAL_SERIAL_EXISTS] =
         {"serial_exists", "A member with this serial number exists already.",
          "If that node is gone for good, remove it: muster cluster remove NODE --force."},

@@ -158,7 +158,7 @@ class Admission:
         os.close(terminal)
         check_equal("exit of token create", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
         lines = text.decode().replace("\r", "").split("\n")
-        start = [i for i, line in enumerate(lines) if line.startswith("muster cluster join")]
+        start = [i for i, line in enumerate(lines) if line.startswith(" muster cluster join")]  # Not for the history.
         check(len(start) == 1, f"no ready command: {lines}")
         command = "\n".join(lines[start[0]:start[0] + 3]) + "\n"
         check("muster1." not in lines[start[0]], f"the token is an argument: {command}")
@@ -184,13 +184,21 @@ class Admission:
         imposter = Imposter(self.world)
         address = imposter.address.encode()
 
-        def forge(cluster_id, where):
-            body = token[:72] + cluster_id + bytes([len(where)]) + where
+        def forge(cluster_id, *addresses):
+            body = token[:72] + cluster_id + b"".join(bytes([len(where)]) + where for where in addresses)
             return "muster1." + base64.urlsafe_b64encode(body + crc32c(body)).decode().rstrip("=")
         check_equal("the cluster's id in its token", token[72:88].hex(), self.cluster_id)
-        text = self.d.muster("cluster", "join", "--yes", "--token-file", "-", secret=forge(token[72:88], address), expect=5)
-        wait_for("somebody connected to the imposter", lambda: imposter.connections > 0)
+        gone = f"127.0.0.1:{self.world.free_port()}".encode()
+        for count, addresses in enumerate(((address,), (address, gone), (gone, address)), 1):
+            self.lead(self.d)  # Whoever did not answer besides hides nothing.
+            text = self.d.muster("cluster", "join", "--yes", "--token-file", "-", secret=forge(token[72:88], *addresses), expect=4)
+            check(all(words in text for words in (imposter.address, "another one than was expected", "nothing secret was sent",
+                                                  "Check that address", "a new token")), f"of a false CA: {text}")
+            check("root" not in text, f"a false CA is taken for a lack of rights: {text}")
+            wait_for("somebody connected to the imposter", lambda count=count: imposter.connections >= count)
         check_equal(f"what the imposter heard ({text})", imposter.heard, b"")
+        checked = self.d.muster("cluster", "join", "--check", "--token-file", "-", secret=forge(token[72:88], address), expect=4)
+        check("nothing secret was sent" in checked, f"of a false CA, checked: {checked}")
         imposter.socket.close()
         self.lead(self.d)
         real = self.cluster.leader().settings["rpc_listen"].encode()
@@ -208,15 +216,59 @@ class Admission:
         check_equal(f"who joined with one token: {[node.name for node in winners]}", len(winners), 1)
         self.leave(*winners)
 
-    def one_name_or_serial_twice(self):
-        twins = (self.node("t", serial="42TWIN"), self.node("u", serial="42TWIN"))
+    def twins(self, folders, **settings):
+        """Two nodes that are configured alike, but for their addresses, with records of their own."""
+        nodes = []
+        for folder in folders:
+            node = Node(self.world, folder, self.cluster.cloud, join_timeout_s=5)
+            node.settings.update(settings)
+            node.start()
+            self.lead(node)
+            self.own_records(node, f"OWN-{folder}", 3)
+            nodes.append(node)
+        return nodes
+
+    def race(self, nodes, reason, remedy):
+        """They join at the same moment, each with a token: one does, the other is told, and is as it was. (winner, loser,
+        its token)"""
         tokens = [self.token(), self.token()]
-        results = at_once(*[lambda i=i: self.join(twins[i], tokens[i]) for i in range(2)])
-        check("serial number" in " ".join(map(str, results)), f"nobody was told: {results}")
-        winners = self.settle(*twins)
-        check_equal(f"who joined with one serial number: {[node.name for node in winners]}", len(winners), 1)
-        self.leave(*winners)
-        for node in twins:
+        lives = [os.listdir(node.data) for node in nodes]
+        results = at_once(*[lambda i=i: self.join(nodes[i], tokens[i]) for i in range(2)])
+        won = [isinstance(result, dict) for result in results]
+        check_equal(f"who was admitted: {results}", sorted(won), [False, True])
+        at = won.index(False)
+        loser, winner, error = nodes[at], nodes[1 - at], str(results[at])
+        check(reason in error and remedy in error, f"the reason or what helps is not said: {error}")
+        self.cluster.wait_member(winner)
+        self.lead(loser)
+        names = [name for name, _ in self.listed()]
+        check_equal("members of this name", names.count(winner.settings["name"]), 1)
+        check_equal("the loser's lives", sorted(os.listdir(loser.data)), sorted(lives[at]))
+        check_equal("the loser's own records", loser.call("export.status")["pending"], 3)
+        return winner, loser, tokens[at]
+
+    def one_name_twice(self):
+        """The loser keeps its token, and joins with it under another name."""
+        winner, loser, token = self.race(self.twins("vw", name="twin"), "[name_exists]", "option `name`")
+        loser.stop()
+        loser.settings["name"] = "other"
+        loser.start()
+        self.lead(loser)
+        self.join(loser, token)
+        self.cluster.wait_member(loser)
+        check({("twin", "member"), ("other", "member")} <= set(self.listed()), f"members: {self.listed()}")
+        for node in (winner, loser):
+            self.leave(node)
+            node.stop()
+
+    def one_serial_twice(self):
+        """It is no other node by another name. Once the winner has left, the loser joins."""
+        winner, loser, token = self.race(self.twins("tu", serial="42TWIN"), "[serial_exists]", "muster cluster remove")
+        self.leave(winner)
+        self.join(loser, token)
+        check_equal("who joined when the other had left", self.settle(winner, loser), [loser])
+        self.leave(loser)
+        for node in (winner, loser):
             node.stop()
 
     def register_and_join(self):
@@ -341,7 +393,7 @@ class Admission:
         self.join(self.f, self.token())
         check_equal("who joined after a reset", self.settle(self.f), [self.f])
 
-    STEPS = (ready_command, imposters, one_token_twice, one_name_or_serial_twice, register_and_join, leader_changes,
+    STEPS = (ready_command, imposters, one_token_twice, one_name_twice, one_serial_twice, register_and_join, leader_changes,
              keep_records, saved_aside, reset)
 
 

@@ -110,12 +110,17 @@ static void print_errors(void)
     print_error(RPC_NOT_FOUND, "What is named does not exist.");
     print_error(RPC_UNAUTHORIZED, "The caller may not do this.");
     print_error(RPC_NO_QUORUM, "Too few voters are reachable; nothing was changed.");
-    print_error(RPC_UNREACHABLE, "The leader cannot be reached; nothing was changed.");
+    print_error(RPC_UNREACHABLE,
+                "The leader, or the cluster to join, cannot be reached, or another "
+                "answers at its address; nothing was changed.");
     print_error(RPC_OUTCOME_UNKNOWN, "It may have taken effect: look before you repeat.");
     print_error(RPC_BUSY, "A limit was reached; the same request may succeed later.");
     print_error(RPC_TIMEOUT, "The deadline passed; nothing was changed.");
     print_error(RPC_FULL, "No space is left.");
     print_error(RPC_INTERNAL, "Something failed inside the node.");
+    print_error(RPC_SUSPENDED,
+                "The node takes no part for now; the message begins with the kind in "
+                "brackets. Nothing was changed.");
     print_error(RPC_REFUSED,
                 "The state says no; the message begins with the refusal's name in brackets and "
                 "says after a newline what helps.");

@@ -78,7 +78,8 @@ enum rpc_error {
     RPC_NOT_FOUND = 3,
     RPC_UNAUTHORIZED = 4,
     RPC_NO_QUORUM = 5,       /* Nothing was changed. */
-    RPC_UNREACHABLE = 6,     /* The leader cannot be reached; nothing was changed. */
+    RPC_UNREACHABLE = 6,     /* The leader, or the cluster to join, cannot be reached, or another
+                                answers there; nothing was changed. */
     RPC_OUTCOME_UNKNOWN = 7, /* It may have taken effect: look before you repeat. */
     RPC_BUSY = 8,            /* A limit was reached; the same request may succeed later. */
     RPC_TIMEOUT = 9,         /* The deadline passed; nothing was changed. */
@@ -304,7 +305,8 @@ extern const struct codec rpc_tokens_codec;
 struct rpc_join {
     struct slice token;
     bool check;
-    bool keep_records; /* Submit the node's own undelivered records to the cluster. Otherwise they are
+    bool
+        keep_records; /* Submit the node's own undelivered records to the cluster. Otherwise they are
                           only kept aside: node.saved. */
 };
 extern const struct codec rpc_join_codec;
@@ -634,7 +636,7 @@ extern const struct codec rpc_operators_codec;
 struct rpc_certificate {
     struct slice kind; /* ca, node, operator */
     struct slice name;
-    struct slice state; /* good; ending: in 30 days; ended; removed: refused at any time */
+    struct slice state;     /* good; ending: in 30 days; ended; removed: refused at any time */
     uint64_t not_before_ms; /* 0: not known. */
     uint64_t not_after_ms;
     uint64_t days_left;
@@ -731,8 +733,8 @@ struct rpc_node_status {
     bool readable;           /* Stale reads are answered. */
     uint64_t disk_free;      /* Bytes of the data folder's disk. */
     uint64_t disk_size;
-    struct slice disk; /* ok; low: it should be seen to; full: it takes no new entries */
-    uint64_t aside; /* Undelivered records in saved lives: node.saved.list. */
+    struct slice disk;            /* ok; low: it should be seen to; full: it takes no new entries */
+    uint64_t aside;               /* Undelivered records in saved lives: node.saved.list. */
     uint64_t connections;         /* Of the admin RPC, open now. */
     uint64_t connections_refused; /* Since its start: too many, or too fast. */
     uint64_t connections_cut;     /* Idle or stuck for too long. */
