@@ -131,7 +131,7 @@ const struct cli_command cli_commands[] = {
     {"credentials add", "NAME", 1, 1,
      CLI_TAKES(CLI_CLIENT_ID) | CLI_TAKES(CLI_PASSWORD_FILE) | CLI_TAKES(CLI_REGION) |
          CLI_TAKES(CLI_REPLACE),
-     "a client password", "Store an API client for all members", cmd_credentials_add},
+     "a client password", "Store an API client for all members, and try it", cmd_credentials_add},
     {"credentials verify", "[NAME]", 0, 1, 0, NULL,
      "Try an API client, or the selected one, and list what it may do", cmd_credentials_verify},
     {"credentials select", "NAME", 1, 1, 0, NULL, "Use this API client from now on",

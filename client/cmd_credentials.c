@@ -9,11 +9,18 @@
 #include "cli_output.h"
 #include "cmd.h"
 
+/* "casebook", "pivot menu", "export" */
+static const char *feature_words(struct cli *cli, struct slice feature)
+{
+    return slice_equal(feature, slice_of("pivot_menu")) ? "pivot menu"
+                                                        : output_safe(&cli->arena, feature);
+}
+
 static void print_features(struct cli *cli, const struct rpc_credential *credential)
 {
     const struct rpc_feature *features = credential->features.items;
     for (size_t i = 0; i < credential->features.count; i++) {
-        (void)printf("  %s: %s", output_safe(&cli->arena, features[i].feature),
+        (void)printf("  %s: %s", feature_words(cli, features[i].feature),
                      features[i].available ? "available" : "not available");
         if (features[i].missing.size > 0) {
             (void)printf("; missing scopes: %s", output_safe(&cli->arena, features[i].missing));
@@ -51,16 +58,38 @@ static int show_credentials(struct cli *cli, const void *result, bool compact)
         {"ERROR", "error", COLUMN_TEXT},
     };
     const struct rpc_credentials *list = result;
+    const struct rpc_credential *items = list->credentials.items;
     (void)compact;
-    return output_list(cli, &rpc_credential_codec, &list->credentials, columns,
-                       sizeof(columns) / sizeof(columns[0]),
-                       "There are no API clients: muster credentials add NAME --client-id ID");
+    int exit_code =
+        output_list(cli, &rpc_credential_codec, &list->credentials, columns,
+                    sizeof(columns) / sizeof(columns[0]),
+                    "There are no API clients: muster credentials add NAME --client-id ID");
+    for (size_t i = 0; !cli->json && i < list->credentials.count; i++) {
+        (void)printf("\n%s\n", output_safe(&cli->arena, items[i].name));
+        print_features(cli, &items[i]);
+    }
+    return exit_code;
 }
 
 int cmd_credentials_list(struct cli *cli)
 {
     struct rpc_credentials credentials = {0};
     return cmd_read(cli, RPC_CREDENTIALS_LIST, &credentials, show_credentials);
+}
+
+/* Whether they are good is said at once: a wrong password is noticed by who typed it. If the cloud
+ * cannot be asked they are stored all the same. */
+static int show_tried(struct cli *cli, const struct rpc_credential *stored)
+{
+    struct rpc_name name = {.name = stored->name};
+    struct rpc_credential tried = {0};
+    struct connection_error error;
+    if (!failed(cli_try(cli, RPC_CREDENTIALS_VERIFY, &name, &tried, &error))) {
+        return show_credential(cli, &tried);
+    }
+    (void)fprintf(stderr, "muster: stored, but not verified yet, which is tried again: %s\n",
+                  output_safe(&cli->arena, slice_of(error.message)));
+    return show_credential(cli, stored);
 }
 
 int cmd_credentials_add(struct cli *cli)
@@ -83,7 +112,7 @@ int cmd_credentials_add(struct cli *cli)
     };
     exit_code = cli_call(cli, RPC_CREDENTIALS_ADD, &params, &credential);
     secret_release(&password);
-    return exit_code != 0 ? exit_code : show_credential(cli, &credential);
+    return exit_code != 0 ? exit_code : show_tried(cli, &credential);
 }
 
 int cmd_credentials_verify(struct cli *cli)

@@ -237,7 +237,9 @@ int cmd_show_export(struct cli *cli, const void *result, bool compact)
     }
     print_balance(export);
     (void)printf("\n");
-    return output_facts(cli, &rpc_export_codec, export, columns,
+    struct rpc_export shown = *export;
+    shown.quota_limit = export->quota_limit == 0 ? UINT64_MAX : export->quota_limit;
+    return output_facts(cli, &rpc_export_codec, &shown, columns,
                         sizeof(columns) / sizeof(columns[0]));
 }
 

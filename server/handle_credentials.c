@@ -25,11 +25,12 @@ static bool view_features(struct call *call, const struct credential_view *crede
         return false;
     }
     for (int feature = 0; feature < FEATURE_COUNT; feature++) {
-        char missing[FEATURE_MISSING_SIZE];
-        bool available = feature_available((enum feature)feature, credential->scopes, missing);
+        char missing[FEATURE_MISSING_SIZE] = ""; /* Of those that are refused it is not known. */
+        bool available = credential->verified &&
+                         feature_available((enum feature)feature, credential->scopes, missing);
         features[feature] = (struct rpc_feature){
             .feature = slice_of(feature_name((enum feature)feature)),
-            .available = available && credential->verified,
+            .available = available,
             .missing = arena_copy(&call->arena, slice_of(missing)),
         };
     }

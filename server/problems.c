@@ -15,6 +15,7 @@
 #include "rebuild.h"
 #include "renewal.h"
 #include "saved.h"
+#include "scopes.h"
 #include "views.h"
 
 #define FILLED_PERCENT 80 /* From here on a limit is spoken of. */
@@ -349,6 +350,41 @@ static void look_at_export(struct problem_list *list, const struct rpc_export *v
     }
 }
 
+/* A registered cluster is there to export; credentials that are refused help nobody. */
+static void look_at_credentials(struct daemon *daemon, struct problem_list *list,
+                                const struct rpc_cluster_status *view)
+{
+    struct credential_view credential = {0};
+    char missing[FEATURE_MISSING_SIZE];
+    bool registered = is(view->registration.state, "registered");
+    if (daemon->store == NULL) {
+        return;
+    }
+    struct status status =
+        store_credential(daemon->store, list->arena, (struct slice){0}, &credential);
+    if (status.code == STATUS_NOT_FOUND && registered) {
+        add(list, slice_of("nothing is exported: there is no API client"),
+            "`muster credentials add NAME --client-id ID`, with a client of the cloud's portal.");
+    }
+    if (failed(status) || credential.verified_at_ms == 0) {
+        return;
+    }
+    if (!credential.verified) {
+        add(list,
+            view_text(list->arena, "the cloud refuses the API client %.*s: %.*s",
+                      SLICE_ARG(credential.name), SLICE_ARG(credential.error)),
+            "Correct it (`muster credentials add NAME --replace`), or `muster credentials select` "
+            "another; `muster credentials verify` tries it again.");
+        severe(list);
+    } else if (registered && !feature_available(FEATURE_EXPORT, credential.scopes, missing)) {
+        add(list,
+            view_text(list->arena, "nothing is exported: the API client %.*s lacks the scope %s",
+                      SLICE_ARG(credential.name), missing),
+            "Give it that scope in the cloud's portal and `muster credentials verify`, or `muster "
+            "credentials select` another.");
+    }
+}
+
 static void look_at_store(struct problem_list *list, const struct rpc_cluster_status *view)
 {
     if (view->store_max > 0 && view->store_used >= view->store_max / 100 * FILLED_PERCENT) {
@@ -432,63 +468,11 @@ struct status problems_list(struct daemon *daemon, struct arena *arena,
     look_at_registration(&list, &out->registration);
     list.about = "export";
     look_at_export(&list, &out->export);
+    look_at_credentials(daemon, &list, out);
     list.about = "store";
     look_at_store(&list, out);
     list.about = "cluster";
     look_at_key(daemon, &list);
     out->problems = (struct codec_list){.items = list.items, .count = list.count};
     return OK;
-}
-
-/* ---- No leader ---- */
-
-static size_t append_name(char *out, size_t out_size, size_t used, struct slice name)
-{
-    int size =
-        snprintf(out + used, out_size - used, "%s%.*s", used == 0 ? "" : ", ", SLICE_ARG(name));
-    return size < 0 || used + (size_t)size >= out_size ? used : used + (size_t)size;
-}
-
-struct status daemon_no_leader(struct daemon *daemon)
-{
-    struct arena arena = {0};
-    char down[100] = "";
-    size_t used = 0;
-    unsigned voters = 0;
-    unsigned reached = 0;
-    struct consensus_status *raft = arena_alloc(&arena, 1, sizeof *raft);
-    if (raft == NULL) {
-        return fail(STATUS_NO_MEMORY, "find the leader");
-    }
-    if (daemon->removed) {
-        arena_release(&arena);
-        return fail(STATUS_REFUSED, "the cluster has removed this node\n`muster cluster reset` "
-                                    "makes it standalone; `muster status` says why");
-    }
-    consensus_status(daemon->consensus, raft);
-    bool leads = raft->event.role == CONSENSUS_LEADER;
-    for (size_t i = 0; i < raft->member_count; i++) {
-        const struct consensus_member *node = &raft->members[i];
-        bool self = node->node_id == daemon->identity.node_id;
-        if (node->role != MEMBER_VOTER) {
-            continue;
-        }
-        voters++;
-        if (self || (node->connected &&
-                     (!leads || node->heard_ms_ago <= daemon->config.election_timeout_ms))) {
-            reached++;
-        } else {
-            used =
-                append_name(down, sizeof down, used, daemon_name_of(daemon, &arena, node->node_id));
-        }
-    }
-    arena_release(&arena);
-    if (voters > 0 && reached <= voters / 2) {
-        return fail(STATUS_NO_QUORUM, "no quorum: %u of %u voters reachable (%s down)", reached,
-                    voters, down);
-    }
-    if (voters == 0) {
-        return fail(STATUS_NO_QUORUM, "this node has not heard from its cluster yet\nAsk again.");
-    }
-    return fail(STATUS_NO_QUORUM, "no leader at the moment: an election is under way\nAsk again.");
 }

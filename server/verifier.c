@@ -215,7 +215,12 @@ struct status verifier_request(struct verifier *verifier, struct slice name, ver
     struct status status = verifier->ops->credentials(verifier->context, &arena, &credentials);
     const struct credential_view *found = failed(status) ? NULL : find(&credentials, name);
     if (!failed(status) && found == NULL) {
-        status = fail(STATUS_NOT_FOUND, "there are no such credentials");
+        status =
+            name.size == 0
+                ? fail(STATUS_NOT_FOUND, "there is no API client\n`muster credentials add NAME "
+                                         "--client-id ID` stores one.")
+                : fail(STATUS_NOT_FOUND, "there is no API client of this name\n`muster "
+                                         "credentials list` shows them.");
     }
     if (found != NULL && !slice_to_text(found->name, request.name, sizeof request.name)) {
         status = fail(STATUS_INVALID, "a name of credentials that is too long");

@@ -224,6 +224,7 @@ struct status view_export(struct daemon *daemon, struct arena *arena, bool stale
     } else {
         cloud_export_state(daemon->cloud, &state);
     }
+    bool waits = view.cloud_pause_until_ms > clock_now_ms();
     *out = (struct rpc_export){
         .produced = view.produced,
         .delivered = view.delivered,
@@ -234,8 +235,8 @@ struct status view_export(struct daemon *daemon, struct arena *arena, bool stale
         .paused = view.paused,
         .pause_reason = view.pause_reason,
         .delivered_at_ms = view.delivered_at_ms,
-        .cloud_pause_until_ms = view.cloud_pause_until_ms,
-        .cloud_pause_reason = view.cloud_pause_reason,
+        .cloud_pause_until_ms = waits ? view.cloud_pause_until_ms : 0,
+        .cloud_pause_reason = waits ? view.cloud_pause_reason : (struct slice){0},
         .outbox_max = view.outbox_max,
         .exporter = daemon_name_of(daemon, arena, daemon->event.leader_id),
         .state = slice_of(state.state),

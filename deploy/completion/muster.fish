@@ -106,7 +106,7 @@ complete -c muster -n '__muster_at "registration hand-over"' -l yes -d 'Do not a
 complete -c muster -n '__muster_at ""' -a 'credentials'
 complete -c muster -n '__muster_at "credentials"' -a 'list' -d 'The API clients, and what each may do'
 complete -c muster -n '__muster_at ""' -a 'credentials'
-complete -c muster -n '__muster_at "credentials"' -a 'add' -d 'Store an API client for all members'
+complete -c muster -n '__muster_at "credentials"' -a 'add' -d 'Store an API client for all members, and try it'
 complete -c muster -n '__muster_at "credentials add"' -l password-file -r -d 'Read the password from FILE, or from stdin if it is -'
 complete -c muster -n '__muster_at "credentials add"' -l region -r -d 'AMERICAS or EUROPE'
 complete -c muster -n '__muster_at "credentials add"' -l client-id -r -d 'The client\'s id, as the cloud shows it'

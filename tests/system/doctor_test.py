@@ -11,7 +11,7 @@ from muster_cloud import Cloud
 from muster_cluster import PASSING, Node, World
 from muster_wait import check, wait_for
 
-OK, FAILURE, WARNING, NO_ANSWER = 0, 1, 7, 4
+OK, FAILURE, WARNING, NO_ANSWER, NO_SUCH = 0, 1, 7, 4, 3
 
 
 def doctor(node, expect, *arguments):
@@ -118,6 +118,34 @@ def broken_hosts(node, cloud):
     expect_code(found, "files", "data folder", "mode", "chmod 0700")
 
 
+def credentials(node, cloud):
+    """Whoever adds an API client reads at once what it may do, or why the cloud does not take it (R11, R12)."""
+    for name, scopes in (("full", "casebook enrich private-intel response inspect"), ("casebook", "casebook private-intel inspect"),
+                         ("pivot", "enrich response")):
+        cloud.add_client(f"client-{name}", name, scopes=scopes)
+    add = ("credentials", "add", "main", "--region", "AMERICAS", "--password-file", "-", "--client-id")
+    text = node.muster("credentials", "verify", expect=NO_SUCH)
+    check("there is no API client" in text and "muster credentials add NAME" in text, text)
+    text = node.muster(*add, "client-full", secret="not this", expect=FAILURE)
+    check("wrong client password (region AMERICAS)" in text and "missing" not in text, text)
+    found = doctor(node, (FAILURE,), "--region", "AMERICAS")
+    expect_code(found, "cluster", "export", "problem", "the cloud refuses the API client main: wrong client password")
+    rows = (("full", "casebook: available\n  pivot menu: available\n  export: available\n"),
+            ("pivot", "casebook: not available; missing scopes: casebook private-intel inspect:read\n  pivot menu: available\n"
+             "  export: not available; missing scopes: private-intel:write\n"),
+            ("casebook", "casebook: available\n  pivot menu: not available; missing scopes: enrich:read response\n"
+             "  export: available\n"))
+    for name, words in rows:
+        text = node.muster(*add, f"client-{name}", "--replace", secret=name)
+        check(words in text and words in node.muster("credentials", "list"), f"{name}: {text}")
+    found = doctor(node, (WARNING, FAILURE), "--region", "AMERICAS")
+    expect_code(found, "cluster", "export", "ok", "not registered")
+    cloud.fault(family="visibility", path="/iroh/oauth2/token", action="status", status=503, count=1000)
+    code, out, err = node.world.muster(node, *add, "client-full", "--replace", secret="full")
+    check(code == OK and "client-full" in out and "stored, but not verified yet" in err, f"no cloud: {code} {out} {err}")
+    cloud.clear_faults()
+
+
 def wrong_ca_and_full_disk(node, cloud):
     """The system's CAs do not know this cloud's; and no disk has what is to be kept back of this one."""
     urls = cloud.endpoints["regions"]["nam"]
@@ -167,6 +195,7 @@ def main():
         os.chmod(node.data, 0o700)
         restart(node)
         all_well(node, cloud)
+        credentials(node, cloud)
         broken_hosts(node, cloud)
         wrong_ca_and_full_disk(node, cloud)
         behind_a_proxy(node, cloud)
