@@ -7,13 +7,16 @@ import contextlib
 import io
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
+import flood_test
 from muster_cluster import World, fail_in_time
 from muster_ledger import Ledger, balance_of, external_id
 from muster_rpc import pack, unpack
 from muster_wait import Failure, check, wait_for
+from steady_load import MemoryWatch
 
 CLUSTER_ID = "0123456789abcdef0123456789abcdef"
 
@@ -96,6 +99,42 @@ def test_codec():
         raise Failure("a value that is cut short was read")
 
 
+GREEDY = "import sys; sys.stdin.readline(); held = b'x' * (%d << 20); print(len(held), flush=True); sys.stdin.readline()"
+
+
+def memory_of_one_that_takes(size_mib):
+    """What the watch saw of a process, first and at most."""
+    with subprocess.Popen([sys.executable, "-c", GREEDY % size_mib], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        watch = MemoryWatch({"greedy": process.pid})
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        wait_for("it is seen", lambda: watch.peaks["greedy"] >= watch.first["greedy"] + (size_mib << 20), 20)
+        peaks = watch.stop()
+        process.stdin.close()
+    return watch.first, peaks
+
+
+def test_flood():
+    silent, end = socket.socketpair()
+    must_fail("one that says nothing and is not cut", lambda: flood_test.check_cut("silence", [silent], 0.1), "silence is cut")
+    end.close()
+    flood_test.check_cut("silence", [silent], 5)
+    silent.close()
+
+    flood_test.check_memory(*memory_of_one_that_takes(8))
+    must_fail("memory without a bound", lambda: flood_test.check_memory(*memory_of_one_that_takes(80)), "memory grew by")
+
+    before = {"leader": "a", "term": 7}
+    flood_test.check_leadership(before, {"a": before, "b": before})
+    must_fail("another leader", lambda: flood_test.check_leadership(before, {"a": before, "b": {"leader": "b", "term": 7}}), "by b")
+    must_fail("another term", lambda: flood_test.check_leadership(before, {"a": {"leader": "a", "term": 8}}), "by a")
+    must_fail("a flood that was let in", lambda: flood_test.check_turned_away(
+        {"connections_refused": 5}, {"connections_refused": 900}), "turned away")
+    must_fail("a client that was not served", lambda: flood_test.check_served(0, None), "a good client")
+    must_fail("a client that was cut", lambda: flood_test.check_served(9, OSError("reset")), "reset")
+
+
 def ended_with_failure(world, plant):
     """Run a world in which something goes wrong; true if its end noticed."""
     errors = io.StringIO()
@@ -157,6 +196,7 @@ def main():
     test_waiting()
     test_books()
     test_balance()
+    test_flood()
     test_world()
     print("harness_test: every checker was seen to fail", file=sys.stdout)
 
