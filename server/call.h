@@ -23,7 +23,7 @@ struct rpc_frame;
 struct caller {
     enum rpc_role role;
     char actor[96];   /* "uid 0", "operator anna", "node mx1"; for the audit. */
-    char origin[128]; /* Address, or "local". */
+    char origin[128]; /* Address, or "local on" this node. */
     uint64_t node_id; /* The node that the caller is connected to (R6). */
     uint64_t peer_id; /* Of RPC_ROLE_PEER: the member at the other end, as its certificate says. */
 };

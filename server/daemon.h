@@ -108,7 +108,9 @@ struct daemon {
     uv_timer_t tick_timer;    /* Every DAEMON_TICK_MS. */
     uv_check_t applied_check; /* Tells the workers once per turn of the loop. */
     uv_signal_t signals[3];
-    bool applied; /* Something was, since the last turn. */
+    uint64_t denied;         /* Calls without the role for them since that was last logged. */
+    uint64_t denied_next_ms; /* Monotonic: when it may be logged again. */
+    bool applied;            /* Something was, since the last turn. */
     bool stopping;
     bool stop_early; /* Asked to stop before it ran. */
     bool fatal;      /* Consensus or store failed: nothing to hand over. */

@@ -19,10 +19,13 @@
 
 #include "announce.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "call.h"
 #include "daemon.h"
 #include "forward.h"
 #include "handlers.h"
+
+#define DENIED_EVERY_MS 1000U
 
 typedef void (*handler)(struct call *call);
 
@@ -156,7 +159,8 @@ static bool answers_suspended(const struct call *call)
     bool stale = call->row->routing == RPC_READ && call->options.stale;
     enum rpc_method method = (enum rpc_method)(call->row - rpc_methods);
     return method == RPC_CLUSTER_STATUS || method == RPC_NODE_STATUS || method == RPC_NODE_RETRY ||
-           method == RPC_NODE_CHECK || method == RPC_CLUSTER_REBUILD || method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
+           method == RPC_NODE_CHECK || method == RPC_CLUSTER_REBUILD ||
+           method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
            (call->daemon->store != NULL && method != RPC_CLUSTER_STANDING &&
             (stale || method == RPC_NODE_DIGEST));
 }
@@ -196,9 +200,27 @@ static bool read_options(struct call *call)
     return true;
 }
 
+/* Who tries what he may not is told of in the log, and not in the audit: whoever reaches the door could
+ * fill that. A second says no more than one. */
+static void tell_denied(struct call *call)
+{
+    struct daemon *daemon = call->daemon;
+    uint64_t now_ms = clock_monotonic_ms();
+    daemon->denied++;
+    if (now_ms < daemon->denied_next_ms) {
+        return;
+    }
+    log_event(LOG_LEVEL_WARNING, "a call was not authorised", log_text("method", call->row->name),
+              log_text("actor", call->caller.actor), log_text("origin", call->caller.origin),
+              log_text("role", rpc_role_name(call->caller.role)), log_u64("calls", daemon->denied));
+    daemon->denied = 0;
+    daemon->denied_next_ms = now_ms + DENIED_EVERY_MS;
+}
+
 static void check_and_route(struct call *call)
 {
     if (!rpc_role_allows(call->caller.role, (enum rpc_method)(call->row - rpc_methods))) {
+        tell_denied(call);
         call_fail(call, fail(STATUS_UNAUTHORIZED, "%s needs the role %s, and %s has %s",
                              call->row->name, rpc_role_name(call->row->role),
                              call->caller.actor[0] == '\0' ? "the caller" : call->caller.actor,

@@ -167,12 +167,30 @@ void handle_operator_remove(struct call *call)
 
 /* ---- Audit ---- */
 
+static bool is_audited(struct slice method)
+{
+    for (unsigned type = 1; type < COMMAND_TYPE_COUNT; type++) {
+        if (slice_equal(method, slice_of(command_name((enum command_type)type)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void handle_audit_list(struct call *call)
 {
     struct rpc_audit_query params;
     struct codec_list lines = {0};
     uint64_t next = 0;
     if (!call_params(call, &params)) {
+        return;
+    }
+    if (params.method.size > 0 && !is_audited(params.method)) {
+        call_fail(call,
+                  fail(STATUS_INVALID,
+                       "the audit has no method %.*s\n`muster audit list` shows them under WHAT, "
+                       "such as registration_begin or export_pause.",
+                       SLICE_ARG(params.method)));
         return;
     }
     const struct audit_filter filter = {

@@ -66,6 +66,8 @@ void rpc_caller_by_socket(const struct daemon *daemon, const struct stream *stre
     }
     out->role = rpc_caller_role(*uid, groups, count + 1, daemon->operator_group);
     (void)snprintf(out->actor, sizeof out->actor, "uid %u", (unsigned)*uid);
+    /* Each appliance has a root of its own, and another node writes the audit's line. */
+    (void)snprintf(out->origin, sizeof out->origin, "local on %.64s", daemon->config.name);
 }
 
 /* ---- By a certificate ---- */

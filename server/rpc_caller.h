@@ -19,7 +19,7 @@ struct stream;
 void rpc_caller_by_certificate(struct daemon *daemon, const struct stream *stream,
                                struct caller *out);
 
-/* The same by the kernel's word; `*uid` is whose process it is. */
+/* The same by the kernel's word, and origin; `*uid` is whose process it is. */
 void rpc_caller_by_socket(const struct daemon *daemon, const struct stream *stream,
                           struct caller *out, uid_t *uid);
 

@@ -9,6 +9,7 @@ from muster_cluster import PASSING, Cluster, World
 from muster_wait import check, wait_for
 
 AUDIT_MAX = 100
+USAGE, DENIED = 2, 5
 
 
 def journal_lines(node):
@@ -35,8 +36,30 @@ def filters(cluster):
     check(lines[0]["comment"] == "for the test" and lines[0]["outcome"] == "done", f"the comment: {lines[0]}")
     check(not listed(leader, "--actor", "nobody")["lines"], "lines of nobody")
     check(not listed(leader, "--until", "1h")["lines"], "lines of an hour ago")
+    text = leader.muster("audit", "list", "--method", "export.pause", expect=USAGE)
+    check("no method export.pause" in text and "WHAT" in text, text)
     first = listed(leader, "--limit", "1")
     check(len(first["lines"]) == 1 and first["next"] == first["lines"][0]["sequence"], f"a page: {first}")
+
+
+def who(cluster, world):
+    """Each appliance has a root of its own. Who may not is no line, but is told of by the node that was asked."""
+    leader, node = cluster.leader(), cluster.followers()[0]
+    node.muster("export", "resume")
+    lines = listed(leader, "--method", "export_pause")["lines"]
+    check([line["origin"] for line in lines] == [f"local on {name}" for name in (leader.name, leader.name, node.name)], f"from where: {lines}")
+    leader.muster("operator", "add", "vera", "viewer", "--directory", world.directory)
+    files = [os.path.join(world.directory, f"vera.{end}") for end in ("crt", "key")]
+    before = verified(leader)["lines"]
+    for _ in range(2):
+        text = leader.muster("--address", leader.settings["rpc_listen"], "--certificate", files[0], "--key", files[1],
+                           "export", "pause", expect=DENIED)
+        check("export.pause needs the role operator, and operator vera has viewer" in text, text)
+    with open(leader.log) as file:
+        told = [json.loads(line) for line in file if "a call was not authorised" in line]
+    check(told and told[0]["method"] == "export.pause" and told[0]["actor"] == "operator vera" and "127.0.0.1:" in told[0]["origin"],
+          f"what was denied: {told}")
+    check(verified(leader)["lines"] == before, "a denied call made a line")
 
 
 def snapshot(cluster, world):
@@ -95,6 +118,7 @@ def main():
         cluster.nodes[0].settings["audit_journal"] = 1
         cluster.form()
         filters(cluster)
+        who(cluster, world)
         snapshot(cluster, world)
         trimming(cluster)
         journal(cluster)

@@ -67,7 +67,7 @@
 struct stamp {
     uint64_t at_ms;       /* The leader's clock, ms since 1970 UTC. */
     struct slice actor;   /* "uid 0", operator or node name; "muster" for the leader's workers. */
-    struct slice origin;  /* Address, or "local". */
+    struct slice origin;  /* Address, or "local on NODE"; "local": that worker's. */
     struct slice comment; /* The operator's own words; optional. */
 };
 
