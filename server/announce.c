@@ -111,7 +111,7 @@ static bool tell(struct daemon *daemon, struct arena *arena, struct rpc_announce
         }
     }
     struct key_hold hold = {0};
-    (void)key_news(daemon, arena, &hold);
+    (void)key_news(&daemon->key, arena, &hold);
     *out = (struct rpc_announce){
         .key_epoch = hold.epoch,
         .key_check = hold.check,
@@ -359,7 +359,7 @@ void announcer_on_tick(struct announcer *announcer)
     bool known = !failed(store_member(daemon->store, &arena, daemon->identity.node_id, &member)) &&
                  member.standing != STANDING_REMOVED;
     bool news = known && is_news(&member, &own.body.member_set);
-    if (known && !news && key_news(daemon, &arena, &own.body.key_hold)) {
+    if (known && !news && key_news(&daemon->key, &arena, &own.body.key_hold)) {
         own.type = COMMAND_KEY_HOLD;
         news = true;
     }

@@ -87,7 +87,7 @@ static void on_check(uv_check_t *check)
         return;
     }
     daemon->applied = false;
-    key_step(&daemon->key, daemon);
+    key_step(&daemon->key, clock_monotonic_ms());
     cloud_on_applied(daemon->cloud);
     membership_step(daemon->membership);
     joiner_on_applied(daemon->joiner);
@@ -124,7 +124,7 @@ static void on_tick(uv_timer_t *timer)
         audit_journal_step(&daemon->audit_journal, daemon);
         renewal_step(&daemon->renewal, daemon);
         level_step(&daemon->level, daemon);
-        key_step(&daemon->key, daemon);
+        key_step(&daemon->key, now_ms);
         doubt_on_tick(daemon->doubt);
         announcer_on_tick(daemon->announcer);
         neighbours_on_tick(daemon->neighbours, now_ms);

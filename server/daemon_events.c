@@ -60,10 +60,10 @@ struct status daemon_propose(struct daemon *daemon, const struct command *comman
     return status;
 }
 
-/* ---- What the cloud's workers ask ---- */
+/* ---- What the workers ask ---- */
 
-static struct status cloud_propose(void *context, const struct command *command,
-                                   cloud_proposed done, void *argument)
+static struct status worker_propose(void *context, const struct command *command,
+                                    cloud_proposed done, void *argument)
 {
     return daemon_propose(context, command, done, argument);
 }
@@ -85,9 +85,27 @@ static uint64_t cloud_now_ms(void *context)
 }
 
 const struct cloud_ops daemon_cloud_ops = {
-    .propose = cloud_propose,
+    .propose = worker_propose,
     .flush = cloud_flush,
     .now_ms = cloud_now_ms,
+};
+
+static struct status key_keep(void *context)
+{
+    const struct daemon *daemon = context;
+    return identity_rewrite(daemon->config.data_directory, daemon->config.root_secret_file,
+                            &daemon->identity);
+}
+
+static bool key_leads(void *context)
+{
+    return daemon_leads(context);
+}
+
+const struct key_ops daemon_key_ops = {
+    .keep = key_keep,
+    .leads = key_leads,
+    .propose = worker_propose,
 };
 
 /* ---- Events of consensus ---- */

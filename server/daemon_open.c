@@ -196,8 +196,23 @@ static struct status open_node(struct daemon *daemon)
     return status;
 }
 
+static void open_key_worker(struct daemon *daemon)
+{
+    struct identity *identity = &daemon->identity;
+    daemon->key.context = (struct key_context){
+        .store = daemon->store,
+        .keys = &identity->keys,
+        .cluster_id = identity->cluster_id,
+        .node_id = identity->node_id,
+        .node_key = secret_slice(&identity->node_key),
+        .ops = &daemon_key_ops,
+        .context = daemon,
+    };
+}
+
 static struct status open_workers(struct daemon *daemon)
 {
+    open_key_worker(daemon);
     struct status status = membership_create(daemon, &daemon->membership);
     if (!failed(status)) {
         status = joiner_create(daemon, &daemon->joiner);

@@ -9,6 +9,7 @@
 #include "daemon.h"
 
 extern const struct cloud_ops daemon_cloud_ops;
+extern const struct key_ops daemon_key_ops;
 
 /* Open identity, store, workers, consensus and doors, in this order. What was opened before a
  * failure stays open; the caller undoes it. */

@@ -154,8 +154,8 @@ void handle_rotate_key(struct call *call)
         handle_cluster_key(call);
         return;
     }
-    struct status status = key_rotate_make(call->daemon, &call->arena, slice_of("asked for"),
-                                           &command.body.key_rotate);
+    struct status status = key_rotate_make(&call->daemon->key.context, &call->arena,
+                                           slice_of("asked for"), &command.body.key_rotate);
     if (failed(status)) {
         call_fail(call, status);
     } else {

@@ -8,11 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "daemon.h"
 #include "key_wrap.h"
 
 #define RETRY_MS 1000 /* After something failed. */
@@ -28,13 +26,13 @@ static struct slice copy_wrapped(struct arena *arena, struct buffer *wrapped)
     return copy;
 }
 
-static struct status wrap_to(const struct daemon *daemon, const struct member *member,
+static struct status wrap_to(const struct key_context *context, const struct member *member,
                              uint64_t epoch, struct slice key, struct arena *arena,
                              struct slice *out)
 {
     struct buffer wrapped = {0};
     const struct key_wrap_purpose purpose = {
-        .cluster_id = slice_of(daemon->identity.cluster_id),
+        .cluster_id = slice_of(context->cluster_id),
         .node_id = member->node_id,
         .epoch = epoch,
     };
@@ -47,11 +45,11 @@ static struct status wrap_to(const struct daemon *daemon, const struct member *m
     return out->data == NULL ? fail(STATUS_NO_MEMORY, "wrap the cluster key") : OK;
 }
 
-static struct status wrap_to_all(struct daemon *daemon, struct arena *arena, struct slice key,
-                                 struct key_rotate *out)
+static struct status wrap_to_all(const struct key_context *context, struct arena *arena,
+                                 struct slice key, struct key_rotate *out)
 {
     struct codec_list members;
-    struct status status = store_members(daemon->store, arena, &members);
+    struct status status = store_members(context->store, arena, &members);
     const struct member *all = members.items;
     struct key_holder *holders =
         failed(status) ? NULL : arena_alloc(arena, members.count, sizeof *holders);
@@ -62,7 +60,7 @@ static struct status wrap_to_all(struct daemon *daemon, struct arena *arena, str
     for (size_t i = 0; !failed(status) && i < members.count; i++) {
         if (all[i].standing != STANDING_REMOVED) {
             holders[count].node_id = all[i].node_id;
-            status = wrap_to(daemon, &all[i], out->epoch, key, arena, &holders[count].wrapped);
+            status = wrap_to(context, &all[i], out->epoch, key, arena, &holders[count].wrapped);
             count++;
         }
     }
@@ -70,14 +68,14 @@ static struct status wrap_to_all(struct daemon *daemon, struct arena *arena, str
     return status;
 }
 
-struct status key_rotate_make(struct daemon *daemon, struct arena *arena, struct slice reason,
-                              struct key_rotate *out)
+struct status key_rotate_make(const struct key_context *context, struct arena *arena,
+                              struct slice reason, struct key_rotate *out)
 {
     uint8_t check[KEY_CHECK_SIZE];
     struct secret key = {0};
     struct cluster_view cluster;
     *out = (struct key_rotate){.reason = reason};
-    struct status status = store_cluster(daemon->store, arena, &cluster);
+    struct status status = store_cluster(context->store, arena, &cluster);
     if (!failed(status)) {
         status = secret_reserve(&key, SEAL_KEY_SIZE);
     }
@@ -89,7 +87,7 @@ struct status key_rotate_make(struct daemon *daemon, struct arena *arena, struct
     if (!failed(status)) {
         out->check = arena_copy(arena, (struct slice){.data = check, .size = sizeof check});
         status = out->check.data == NULL ? fail(STATUS_NO_MEMORY, "make a cluster key")
-                                         : wrap_to_all(daemon, arena, secret_slice(&key), out);
+                                         : wrap_to_all(context, arena, secret_slice(&key), out);
     }
     secret_release(&key);
     return failed(status) ? wrap(status, "rotate the cluster key") : OK;
@@ -112,13 +110,16 @@ static struct status reseal_one(const struct keyring *keys, const struct sealed_
     return !failed(status) && out->data == NULL ? fail(STATUS_NO_MEMORY, "seal anew") : status;
 }
 
-struct status key_reseal_make(struct store *store, const struct keyring *keys,
-                              const struct key_rotation_view *rotation, struct arena *arena,
-                              struct key_reseal *out)
+/* Everything that is sealed in the state, sealed by the next key instead. The state must be the one that
+ * the leader's barrier has brought up to date. */
+static struct status make_reseal(const struct key_context *context,
+                                 const struct key_rotation_view *rotation, struct arena *arena,
+                                 struct key_reseal *out)
 {
+    const struct keyring *keys = context->keys;
     uint8_t before[STORE_HASH_SIZE];
     struct codec_list sealed;
-    struct status status = store_sealed(store, arena, &sealed, before);
+    struct status status = store_sealed(context->store, arena, &sealed, before);
     const struct sealed_view *views = sealed.items;
     struct resealed *values =
         failed(status) ? NULL : arena_alloc(arena, sealed.count, sizeof *values);
@@ -147,54 +148,53 @@ static bool holds(const struct keyring *keys, const struct key_rotation_view *ro
            slice_equal(rotation->check, (struct slice){.data = check, .size = sizeof check});
 }
 
-bool key_news(struct daemon *daemon, struct arena *arena, struct key_hold *out)
+bool key_news(const struct key_worker *worker, struct arena *arena, struct key_hold *out)
 {
     struct key_rotation_view rotation;
     struct key_holder own;
-    uint64_t node_id = daemon->identity.node_id;
-    if (failed(store_key_rotation(daemon->store, arena, &rotation)) ||
+    uint64_t node_id = worker->context.node_id;
+    if (failed(store_key_rotation(worker->context.store, arena, &rotation)) ||
         !key_holder_find(&rotation.holders, node_id, &own) || own.held ||
-        !holds(&daemon->identity.keys, &rotation)) {
+        !holds(worker->context.keys, &rotation)) {
         return false;
     }
     *out = (struct key_hold){.epoch = rotation.epoch, .check = rotation.check, .node_id = node_id};
     return true;
 }
 
-static struct status keep(struct daemon *daemon)
+static struct status keep(struct key_worker *worker)
 {
-    struct status status = identity_rewrite(daemon->config.data_directory,
-                                            daemon->config.root_secret_file, &daemon->identity);
-    daemon->key.unkept = failed(status);
+    struct status status = worker->context.ops->keep(worker->context.context);
+    worker->unkept = failed(status);
     return status;
 }
 
 /* In place of what it may hold of a rotation that came to nothing. */
-static struct status take(struct daemon *daemon, const struct key_rotation_view *rotation,
+static struct status take(struct key_worker *worker, const struct key_rotation_view *rotation,
                           struct slice wrapped)
 {
-    struct keyring *keys = &daemon->identity.keys;
+    const struct key_context *context = &worker->context;
+    struct keyring *keys = context->keys;
     const struct key_wrap_purpose purpose = {
-        .cluster_id = slice_of(daemon->identity.cluster_id),
-        .node_id = daemon->identity.node_id,
+        .cluster_id = slice_of(context->cluster_id),
+        .node_id = context->node_id,
         .epoch = rotation->epoch,
     };
     secret_release(&keys->next);
     keys->next_epoch = rotation->epoch;
-    struct status status =
-        key_unwrap(secret_slice(&daemon->identity.node_key), &purpose, wrapped, &keys->next);
+    struct status status = key_unwrap(context->node_key, &purpose, wrapped, &keys->next);
     if (!failed(status) && !holds(keys, rotation)) {
         status = fail(STATUS_CORRUPT, "the cluster key that was given is not the one agreed on");
     }
     fault_step(FAULT_KEY_UNWRAPPED);
     if (!failed(status)) {
-        status = keep(daemon);
+        status = keep(worker);
     }
     fault_step(FAULT_KEY_KEPT);
     if (failed(status)) { /* What is not kept is not held. */
         secret_release(&keys->next);
         keys->next_epoch = 0;
-        daemon->key.unkept = false;
+        worker->unkept = false;
     }
     return status;
 }
@@ -213,9 +213,9 @@ static bool opens(const struct keyring *keys, const struct cluster_view *cluster
 
 /* Nothing is sealed by the old key any more. Should keeping this fail, the file still has both keys: it
  * is tried again, and the next start comes here again, too. */
-static struct status move_on(struct daemon *daemon, const struct cluster_view *cluster)
+static struct status move_on(struct key_worker *worker, const struct cluster_view *cluster)
 {
-    struct keyring *keys = &daemon->identity.keys;
+    struct keyring *keys = worker->context.keys;
     if (keys->next_epoch != cluster->key_epoch || keys->next.size == 0 || !opens(keys, cluster)) {
         return fail(STATUS_CORRUPT, "this node does not have key %llu of its cluster",
                     (unsigned long long)cluster->key_epoch);
@@ -226,26 +226,26 @@ static struct status move_on(struct daemon *daemon, const struct cluster_view *c
     keys->next = (struct secret){0};
     keys->next_epoch = 0;
     log_event(LOG_LEVEL_NOTICE, "the cluster key was rotated", log_u64("epoch", keys->epoch));
-    struct status status = keep(daemon);
+    struct status status = keep(worker);
     fault_step(FAULT_KEY_RETIRED);
     return status;
 }
 
 /* A state that lags behind the keys has nothing to say about them. */
-static struct status follow(struct daemon *daemon, const struct cluster_view *cluster,
+static struct status follow(struct key_worker *worker, const struct cluster_view *cluster,
                             const struct key_rotation_view *rotation)
 {
-    const struct keyring *keys = &daemon->identity.keys;
+    const struct keyring *keys = worker->context.keys;
     struct key_holder own;
     if (cluster->key_epoch > keys->epoch) {
-        return move_on(daemon, cluster);
+        return move_on(worker, cluster);
     }
-    if (daemon->key.unkept) {
-        return keep(daemon);
+    if (worker->unkept) {
+        return keep(worker);
     }
     if (rotation->epoch == keys->epoch + 1 && !holds(keys, rotation) &&
-        key_holder_find(&rotation->holders, daemon->identity.node_id, &own)) {
-        return take(daemon, rotation, own.wrapped);
+        key_holder_find(&rotation->holders, worker->context.node_id, &own)) {
+        return take(worker, rotation, own.wrapped);
     }
     return OK;
 }
@@ -254,8 +254,8 @@ static struct status follow(struct daemon *daemon, const struct cluster_view *cl
 
 static void on_proposed(void *argument, struct status status, struct apply_outcome outcome)
 {
-    struct daemon *daemon = argument;
-    daemon->key.proposing = false;
+    struct key_worker *worker = argument;
+    worker->proposing = false;
     fault_step(FAULT_KEY_PROPOSED);
     if (failed(status) || outcome.refusal != REFUSAL_NONE) {
         log_event(LOG_LEVEL_INFO, "a step of rotating the cluster key will be tried again",
@@ -282,14 +282,14 @@ static bool find_without(const struct codec_list *members, const struct codec_li
 }
 
 /* The next step of the rotation under way; false: it waits, or this node cannot take it. */
-static struct status next_step(struct daemon *daemon, struct arena *arena,
+static struct status next_step(const struct key_context *context, struct arena *arena,
                                const struct key_rotation_view *rotation, struct command *out,
                                bool *any)
 {
-    const struct keyring *keys = &daemon->identity.keys;
+    const struct keyring *keys = context->keys;
     struct codec_list members;
     struct member member;
-    struct status status = store_members(daemon->store, arena, &members);
+    struct status status = store_members(context->store, arena, &members);
     *any = false;
     if (failed(status) || !holds(keys, rotation)) {
         return status;
@@ -300,32 +300,33 @@ static struct status next_step(struct daemon *daemon, struct arena *arena,
         *give = (struct key_give){
             .epoch = rotation->epoch, .check = rotation->check, .node_id = member.node_id};
         *any = true;
-        return wrap_to(daemon, &member, rotation->epoch, secret_slice(&keys->next), arena,
+        return wrap_to(context, &member, rotation->epoch, secret_slice(&keys->next), arena,
                        &give->wrapped);
     }
     if (!find_without(&members, &rotation->holders, true, &member)) {
         out->type = COMMAND_KEY_RESEAL;
         *any = true;
-        return key_reseal_make(daemon->store, keys, rotation, arena, &out->body.key_reseal);
+        return make_reseal(context, rotation, arena, &out->body.key_reseal);
     }
     return OK;
 }
 
-static struct status lead(struct key_worker *worker, struct daemon *daemon, struct arena *arena,
+static struct status lead(struct key_worker *worker, struct arena *arena,
                           const struct cluster_view *cluster,
                           const struct key_rotation_view *rotation)
 {
+    const struct key_context *context = &worker->context;
     struct command command = {0};
     char reason[STORE_TEXT_SIZE_MAX];
     bool any = true;
     struct status status = OK;
     if (rotation->epoch != 0) {
-        status = next_step(daemon, arena, rotation, &command, &any);
+        status = next_step(context, arena, rotation, &command, &any);
     } else if (cluster->key_due.size > 0) {
         (void)snprintf(reason, sizeof reason, "%.*s is no member any more",
                        SLICE_ARG(cluster->key_due));
         command.type = COMMAND_KEY_ROTATE;
-        status = key_rotate_make(daemon, arena, slice_of(reason), &command.body.key_rotate);
+        status = key_rotate_make(context, arena, slice_of(reason), &command.body.key_rotate);
     } else {
         any = false;
     }
@@ -333,40 +334,40 @@ static struct status lead(struct key_worker *worker, struct daemon *daemon, stru
         return status;
     }
     fault_step(FAULT_KEY_PROPOSING);
-    status = daemon_propose(daemon, &command, on_proposed, daemon);
+    status = context->ops->propose(context->context, &command, on_proposed, worker);
     worker->proposing = !failed(status);
     return status;
 }
 
-static struct status look(struct key_worker *worker, struct daemon *daemon, struct arena *arena)
+static struct status look(struct key_worker *worker, struct arena *arena)
 {
+    const struct key_context *context = &worker->context;
     struct cluster_view cluster;
     struct key_rotation_view rotation = {0};
-    struct status status = store_cluster(daemon->store, arena, &cluster);
+    struct status status = store_cluster(context->store, arena, &cluster);
     if (status.code == STATUS_NOT_FOUND) {
         return OK; /* Nothing has been applied yet. */
     }
     if (!failed(status)) {
-        status = store_key_rotation(daemon->store, arena, &rotation);
+        status = store_key_rotation(context->store, arena, &rotation);
         status = status.code == STATUS_NOT_FOUND ? OK : status;
     }
     if (!failed(status)) {
-        status = follow(daemon, &cluster, &rotation);
+        status = follow(worker, &cluster, &rotation);
     }
-    if (!failed(status) && daemon_leads(daemon) && !worker->proposing) {
-        status = lead(worker, daemon, arena, &cluster, &rotation);
+    if (!failed(status) && context->ops->leads(context->context) && !worker->proposing) {
+        status = lead(worker, arena, &cluster, &rotation);
     }
     return status;
 }
 
-void key_step(struct key_worker *worker, struct daemon *daemon)
+void key_step(struct key_worker *worker, uint64_t now_ms)
 {
-    uint64_t now_ms = clock_monotonic_ms();
     struct arena arena = {0};
     if (now_ms < worker->next_at_ms) {
         return;
     }
-    struct status status = look(worker, daemon, &arena);
+    struct status status = look(worker, &arena);
     arena_release(&arena);
     if (failed(status) && strcmp(worker->problem, status.message) != 0) {
         log_event(LOG_LEVEL_WARNING, "the cluster key", log_text("reason", status.message));

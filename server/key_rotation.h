@@ -12,7 +12,8 @@
  *     all members hold it                     seal everything anew, in one command
  *
  * It keeps nothing between two looks but the state and the node's keyring, so a leader that dies at any
- * point leaves nothing that the next one would not see and finish.
+ * point leaves nothing that the next one would not see and finish. What it asks of the node it asks through
+ * key_ops: the simulation runs the same lines.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,33 +25,48 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "cloud.h"
+#include "store/seal.h"
 #include "store/store.h"
 
-struct daemon;
-struct identity;
+struct key_ops {
+    struct status (*keep)(
+        void *context);           /* The keyring, durably; after a failure it is as it was. */
+    bool (*leads)(void *context); /* With its barrier applied. */
+    /* As that of cloud_ops. */
+    struct status (*propose)(void *context, const struct command *command, cloud_proposed done,
+                             void *argument);
+};
+
+/* Everything is borrowed, and must outlive the worker. */
+struct key_context {
+    struct store *store;
+    struct keyring *keys;   /* The node's; changed in place. */
+    const char *cluster_id; /* 32 hex digits. */
+    uint64_t node_id;
+    struct slice node_key; /* PEM; what keys are wrapped to. */
+    const struct key_ops *ops;
+    void *context; /* For the ops. */
+};
 
 struct key_worker {
+    struct key_context context; /* Set by whoever has the worker; the rest begins as zero. */
     bool proposing;
     bool unkept;                       /* The identity's file still has the key that was retired. */
     uint64_t next_at_ms;               /* Monotonic. */
     char problem[STATUS_MESSAGE_SIZE]; /* Why this node has no key, or cannot keep it; or empty. */
 };
 
-void key_step(struct key_worker *worker, struct daemon *daemon);
+/* `now_ms` is monotonic. */
+void key_step(struct key_worker *worker, uint64_t now_ms);
 
 /* What this node has still to tell the leader: that it holds the key of the rotation under way, in
  * `out` and the arena; false if there is nothing to tell. */
-bool key_news(struct daemon *daemon, struct arena *arena, struct key_hold *out);
+bool key_news(const struct key_worker *worker, struct arena *arena, struct key_hold *out);
 
 /* A new key wrapped to every member, in the arena; nobody keeps the key itself, this node unwraps it
  * as the others do. `reason` is borrowed. */
-MUST_USE struct status key_rotate_make(struct daemon *daemon, struct arena *arena,
+MUST_USE struct status key_rotate_make(const struct key_context *context, struct arena *arena,
                                        struct slice reason, struct key_rotate *out);
-
-/* Everything that is sealed in the state, sealed by the next key instead; in the arena. The state must
- * be the one that the leader's barrier has brought up to date. Also for tests and the simulation. */
-MUST_USE struct status key_reseal_make(struct store *store, const struct keyring *keys,
-                                       const struct key_rotation_view *rotation,
-                                       struct arena *arena, struct key_reseal *out);
 
 #endif
