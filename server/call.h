@@ -26,6 +26,7 @@ struct caller {
     char origin[128]; /* Address, or "local on" this node. */
     uint64_t node_id; /* The node that the caller is connected to (R6). */
     uint64_t peer_id; /* Of RPC_ROLE_PEER: the member at the other end, as its certificate says. */
+    char reason[STATUS_MESSAGE_SIZE]; /* Why it is nobody, and what helps, if that is known. */
 };
 
 /* Where the answer goes. */

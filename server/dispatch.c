@@ -217,14 +217,23 @@ static void tell_denied(struct call *call)
     daemon->denied_next_ms = now_ms + DENIED_EVERY_MS;
 }
 
-static void check_and_route(struct call *call)
+static void refuse_role(struct call *call)
 {
-    if (!rpc_role_allows(call->caller.role, (enum rpc_method)(call->row - rpc_methods))) {
-        tell_denied(call);
+    if (call->caller.reason[0] != '\0') {
+        call_fail(call, fail(STATUS_UNAUTHORIZED, "%s", call->caller.reason));
+    } else {
         call_fail(call, fail(STATUS_UNAUTHORIZED, "%s needs the role %s, and %s has %s",
                              call->row->name, rpc_role_name(call->row->role),
                              call->caller.actor[0] == '\0' ? "the caller" : call->caller.actor,
                              rpc_role_name(call->caller.role)));
+    }
+}
+
+static void check_and_route(struct call *call)
+{
+    if (!rpc_role_allows(call->caller.role, (enum rpc_method)(call->row - rpc_methods))) {
+        tell_denied(call);
+        refuse_role(call);
         return;
     }
     if (!read_options(call)) {

@@ -89,6 +89,20 @@ static bool is_member(struct daemon *daemon, struct slice pem, struct caller *ca
     return found;
 }
 
+/* Refused by an answer that says so: a TLS handshake can only break off. */
+static void refuse_expired(const struct operator_view *found, struct caller *caller)
+{
+    char ended[CLOCK_TEXT_SIZE];
+    caller->role = RPC_ROLE_ANYONE;
+    (void)snprintf(caller->actor, sizeof caller->actor, "operator %.*s, expired",
+                   SLICE_ARG(found->name));
+    (void)snprintf(caller->reason, sizeof caller->reason,
+                   "the certificate of operator %.*s ended %s\n"
+                   "ask for another: `muster operator add %.*s %s`",
+                   SLICE_ARG(found->name), clock_format(found->not_after_ms, ended),
+                   SLICE_ARG(found->name), rpc_role_name((enum rpc_role)found->role));
+}
+
 static void identify_operator(struct daemon *daemon, struct slice pem, struct caller *caller)
 {
     uint8_t hash[X509_HASH_SIZE];
@@ -101,10 +115,11 @@ static void identify_operator(struct daemon *daemon, struct slice pem, struct ca
         status = store_operator_by_fingerprint(daemon->store, &arena, fingerprint, &found);
     }
     /* TLS does not look at times: a node is who its key is. An operator is not. */
-    if (failed(status) || clock_now_ms() >= found.not_after_ms) {
+    if (failed(status)) {
         caller->role = RPC_ROLE_ANYONE;
-        (void)snprintf(caller->actor, sizeof caller->actor, "%s certificate",
-                       failed(status) ? "unknown" : "expired");
+        (void)snprintf(caller->actor, sizeof caller->actor, "unknown certificate");
+    } else if (clock_now_ms() >= found.not_after_ms) {
+        refuse_expired(&found, caller);
     } else {
         caller->role = (enum rpc_role)found.role;
         (void)snprintf(caller->actor, sizeof caller->actor, "operator %.*s", SLICE_ARG(found.name));
@@ -117,6 +132,7 @@ void rpc_caller_by_certificate(struct daemon *daemon, const struct stream *strea
 {
     struct buffer pem = {0};
     out->peer_id = 0;
+    out->reason[0] = '\0';
     if (failed(stream_peer_certificate(stream, &pem))) {
         out->role = RPC_ROLE_ANYONE;
         (void)snprintf(out->actor, sizeof out->actor, "no certificate");

@@ -15,7 +15,7 @@
 
 struct stream;
 
-/* Fills role, actor and peer_id. Cheap enough to be asked again: the state may have changed. */
+/* Fills role, actor, peer_id and reason. Cheap enough to be asked again: the state may have changed. */
 void rpc_caller_by_certificate(struct daemon *daemon, const struct stream *stream,
                                struct caller *out);
 

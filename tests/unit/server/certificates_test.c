@@ -1,11 +1,14 @@
 /*
  * Certificates: when they are renewed, when they are warned of, and, of real daemons, that a node whose
- * certificate has ended comes back with its key, and a new one is issued, written down and used.
+ * certificate has ended comes back with its key, and a new one is issued, written down and used; and that
+ * an operator whose certificate has ended is told so.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +21,32 @@
 
 #define WAIT_MS 30000
 #define DAY_MS UINT64_C(86400000)
+
+/* ---- A clock that goes ahead ---- */
+
+static _Atomic uint64_t *ahead_ms; /* Of this process and of the daemon, which is its child. */
+
+/* The linker's names. NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming) */
+
+uint64_t __real_clock_now_ms(void);
+uint64_t __wrap_clock_now_ms(void);
+
+uint64_t __wrap_clock_now_ms(void)
+{
+    return __real_clock_now_ms() + (ahead_ms == NULL ? 0 : atomic_load(ahead_ms));
+}
+
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
+
+static void share_clock(void)
+{
+    void *page =
+        mmap(NULL, sizeof *ahead_ms, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(page != MAP_FAILED);
+    ahead_ms = page;
+}
+
+/* ---- Rows ---- */
 
 static void test_due(void **state)
 {
@@ -211,6 +240,59 @@ static void test_renewal(void **state)
     daemon_harness_release(&node);
 }
 
+static uint64_t ask_by_tls(struct connection *connection, struct connection_error *error)
+{
+    const struct connection_request request = {.method = RPC_CLUSTER_CERTIFICATES,
+                                               .params = &(struct rpc_empty){0}};
+    struct arena arena = {0};
+    struct rpc_certificates view;
+    *error = (struct connection_error){0};
+    struct status status = connection_call(connection, &request, &arena, &view, error);
+    CHECK(!failed(status) || error->code != 0);
+    arena_release(&arena);
+    return error->code;
+}
+
+static void check_told(const struct connection_error *error)
+{
+    CHECK_U64(error->code, RPC_UNAUTHORIZED);
+    CHECK(strstr(error->message, "the certificate of operator anna ended 2") == error->message);
+    CHECK(strstr(error->message, "\nask for another: `muster operator add anna viewer`") != NULL);
+}
+
+/* On a connection that is open, and on a new one: TLS takes it, and the answer says what is wrong. */
+static void test_expired_operator(void **state)
+{
+    struct identity identity = {0};
+    struct connection_error error;
+    (void)state;
+    share_clock();
+    daemon_harness_make(&node, "a");
+    CHECK_OK(identity_open(node.config.data_directory, "", "a", clock_now_ms(), &identity));
+    daemon_harness_start(&node);
+    daemon_harness_write(&node, "ca", buffer_slice(&identity.ca_certificate));
+    add_operator("anna", 5);
+    struct connection *open = daemon_harness_connect_tls(&node, "operator.crt", "operator.key");
+    CHECK(open != NULL);
+    CHECK_U64(ask_by_tls(open, &error), 0);
+    atomic_store(ahead_ms, 6 * DAY_MS);
+    struct connection *another = daemon_harness_connect_tls(&node, "operator.crt", "operator.key");
+    CHECK(another != NULL);
+    (void)ask_by_tls(another, &error);
+    check_told(&error);
+    uint64_t deadline_ms = daemon_harness_now_ms() + WAIT_MS;
+    while (ask_by_tls(open, &error) == 0) { /* It is looked at again a second later. */
+        CHECK(daemon_harness_now_ms() < deadline_ms);
+        (void)poll(NULL, 0, 20);
+    }
+    check_told(&error);
+    connection_close(another);
+    connection_close(open);
+    CHECK_U64((uint64_t)daemon_harness_stop(&node), 0);
+    identity_release(&identity);
+    daemon_harness_release(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_socket_roles),
         cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_expired_operator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
