@@ -77,7 +77,7 @@ static bool parse_sabotage(const char *text, enum sabotage *out)
         [SABOTAGE_ADMIT] = "admit",         [SABOTAGE_SECRET] = "secret",
         [SABOTAGE_ANSWER] = "answer",       [SABOTAGE_BODY] = "body",
         [SABOTAGE_REGISTER] = "register",   [SABOTAGE_VOTERS] = "voters",
-        [SABOTAGE_LEAVERS] = "leavers",
+        [SABOTAGE_LEAVERS] = "leavers",     [SABOTAGE_KEEP] = "keep",
     };
     for (int i = SABOTAGE_NONE + 1; i < SABOTAGE_COUNT; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -141,12 +141,13 @@ static const struct argp_option option_rows[] = {
      0},
     {"sabotage", KEY_SABOTAGE, "NAME", 0,
      "do something wrong, to see that it is noticed: snapshot, replica, record; with --whole also "
-     "barrier, exporters, read, admit, secret, answer, body, register; with --roles voters, "
+     "barrier, exporters, read, admit, secret, answer, body, register, keep; with --roles voters, "
      "leavers",
      0},
     {"mutant", KEY_MUTANT, "NAME", 0,
      "the product without one of its invariants: sync, late-sync, directory, rewrite, checksum, "
-     "tail, term, vote, poison, room, index, commit, close, store-sync, image-sync, verify",
+     "tail, term, vote, poison, room, index, commit, close, store-sync, image-sync, verify; "
+     "with --whole stale-key, exposed-key",
      0},
     {"steps", KEY_STEPS, "N", 0, "steps of bad weather in a seed (default 400)", 0},
     {"trace", KEY_TRACE, "SEED", 0, "run one seed and print what happens", 0},

@@ -70,6 +70,7 @@ enum sabotage {
     SABOTAGE_ANSWER,    /* What failed is answered as done. */
     SABOTAGE_BODY,      /* One node writes other sightings than the rest. */
     SABOTAGE_REGISTER,  /* A registration is asked for with a new token each time. */
+    SABOTAGE_KEEP,      /* Nodes say that they keep a key, and do not. */
     SABOTAGE_VOTERS,    /* Leaders want two voters more than the state. */
     SABOTAGE_LEAVERS,   /* Who left stays in raft's configuration. */
     SABOTAGE_COUNT,
@@ -78,22 +79,24 @@ enum sabotage {
 /* Invariants of the product that a run is without; sim_mutant.c. */
 enum mutant {
     MUTANT_NONE,
-    MUTANT_SYNC,       /* Nothing is synced. */
-    MUTANT_LATE_SYNC,  /* Answered before it is synced. */
-    MUTANT_DIRECTORY,  /* No directory is synced. */
-    MUTANT_REWRITE,    /* After a failed sync, what is read back is believed. */
-    MUTANT_CHECKSUM,   /* Nothing is checked. */
-    MUTANT_TAIL,       /* What stands behind a torn write is not looked at. */
-    MUTANT_TERM,       /* The term is not stored. */
-    MUTANT_VOTE,       /* The vote is not stored. */
-    MUTANT_POISON,     /* Nobody looks whether the log still takes anything. */
-    MUTANT_ROOM,       /* A follower does not ask the log for room. */
-    MUTANT_INDEX,      /* What the store has already is applied again. */
-    MUTANT_COMMIT,     /* A proposal is acknowledged before it is committed. */
-    MUTANT_CLOSE,      /* An orderly stop does not mark the log's end. */
-    MUTANT_STORE_SYNC, /* Nothing of the store is synced. */
-    MUTANT_IMAGE_SYNC, /* An image is installed that was not synced. */
-    MUTANT_VERIFY,     /* A store is not verified before it is opened. */
+    MUTANT_SYNC,        /* Nothing is synced. */
+    MUTANT_LATE_SYNC,   /* Answered before it is synced. */
+    MUTANT_DIRECTORY,   /* No directory is synced. */
+    MUTANT_REWRITE,     /* After a failed sync, what is read back is believed. */
+    MUTANT_CHECKSUM,    /* Nothing is checked. */
+    MUTANT_TAIL,        /* What stands behind a torn write is not looked at. */
+    MUTANT_TERM,        /* The term is not stored. */
+    MUTANT_VOTE,        /* The vote is not stored. */
+    MUTANT_POISON,      /* Nobody looks whether the log still takes anything. */
+    MUTANT_ROOM,        /* A follower does not ask the log for room. */
+    MUTANT_INDEX,       /* What the store has already is applied again. */
+    MUTANT_COMMIT,      /* A proposal is acknowledged before it is committed. */
+    MUTANT_CLOSE,       /* An orderly stop does not mark the log's end. */
+    MUTANT_STORE_SYNC,  /* Nothing of the store is synced. */
+    MUTANT_IMAGE_SYNC,  /* An image is installed that was not synced. */
+    MUTANT_STALE_KEY,   /* A secret sealed by another key than the present one is taken. */
+    MUTANT_EXPOSED_KEY, /* Whoever is removed goes on knowing the key. */
+    MUTANT_VERIFY,      /* A store is not verified before it is opened. */
     MUTANT_COUNT,
 };
 

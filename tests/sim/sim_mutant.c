@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "apply.h"
 #include "base/crc32c.h"
 #include "log_io.h"
 #include "sim.h"
@@ -35,6 +36,8 @@ static const char *const names[MUTANT_COUNT] = {
     [MUTANT_STORE_SYNC] = "store-sync",
     [MUTANT_IMAGE_SYNC] = "image-sync",
     [MUTANT_VERIFY] = "verify",
+    [MUTANT_STALE_KEY] = "stale-key",
+    [MUTANT_EXPOSED_KEY] = "exposed-key",
 };
 
 const char *mutant_name(enum mutant mutant)
@@ -101,6 +104,24 @@ struct status __wrap_store_verify(const struct store_options *options, struct st
 struct status __wrap_store_verify(const struct store_options *options, struct store_report *out)
 {
     return present == MUTANT_VERIFY ? OK : __real_store_verify(options, out);
+}
+
+bool __real_key_is_present(struct apply *apply, uint64_t key_epoch);
+bool __wrap_key_is_present(struct apply *apply, uint64_t key_epoch);
+
+bool __wrap_key_is_present(struct apply *apply, uint64_t key_epoch)
+{
+    return present == MUTANT_STALE_KEY || __real_key_is_present(apply, key_epoch);
+}
+
+void __real_key_was_exposed(struct apply *apply, const struct member *member);
+void __wrap_key_was_exposed(struct apply *apply, const struct member *member);
+
+void __wrap_key_was_exposed(struct apply *apply, const struct member *member)
+{
+    if (present != MUTANT_EXPOSED_KEY) {
+        __real_key_was_exposed(apply, member);
+    }
 }
 
 struct status __real_wal_set_term(struct wal *wal, raft_term term);

@@ -14,7 +14,9 @@
  *     whole_register.c who reads and swaps one value, and writes down what was answered
  *     whole_lone.c     appliances that stand alone
  *     whole_join.c     ... and ask to be admitted
- *     whole_check.c    the rules of the design, as far as they can be seen from outside
+ *     whole_key.c      the cluster key and its rotation
+ *     whole_check.c    the rules of the design, as far as they can be seen from outside; those
+ *                      of the key in whole_key_check.c
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -23,6 +25,7 @@
 
 #include "cloud_state.h"
 #include "history.h"
+#include "key_rotation.h"
 #include "read_rounds.h"
 #include "sim.h"
 
@@ -52,6 +55,7 @@ enum whole_count {
     WHOLE_ACTIONS,    /* Of operators. */
     WHOLE_ADMISSIONS, /* Of appliances that stood alone. */
     WHOLE_ORPHANS,    /* ... that had given up waiting by then. */
+    WHOLE_ROTATIONS,  /* Of the cluster key, ended. */
     WHOLE_RECORDS,    /* Acknowledged to feeds. */
     WHOLE_READS,      /* Linearizable ones, answered. */
     WHOLE_SWAPS,      /* Answered. */
@@ -80,6 +84,10 @@ struct site {
     struct reads reads;
     struct read_echo echo;                 /* As a follower. */
     struct read_echo heard[SIM_NODES_MAX]; /* As a leader: what each echoed, and in which term. */
+    struct keyring keys;                   /* In memory. */
+    struct keyring kept;                   /* In its file. */
+    struct key_worker key;                 /* As long as it lives. */
+    char node_key[48];                     /* What keys are wrapped to. */
     uint64_t timer_serials[CLOUD_TIMER_COUNT];
     struct whole_answer answers[WHOLE_ANSWERS_MAX]; /* A ring. */
     size_t answer_first;
@@ -211,7 +219,7 @@ struct whole {
     struct site sites[SIM_NODES_MAX];
     struct vendor vendor;
     struct whole_temper temper;
-    struct keyring keys; /* The cluster's. */
+    struct keyring keys; /* Of appliances that stand alone. */
     uint64_t random;     /* Of its own. */
     bool healed;
     struct feed feeds[WHOLE_FEEDS];
@@ -241,9 +249,9 @@ void site_applied(struct sim_node *node);
 void site_turn(struct sim_node *node);
 MUST_USE struct status site_propose(struct site *site, const struct command *command,
                                     cloud_proposed done, void *argument);
-struct site *whole_leader(struct world *world); /* Who thinks so, at random; NULL. */
+struct site *whole_leader(struct world *world);    /* Who thinks so, at random; NULL. */
 struct store *whole_furthest(struct world *world); /* Of the node that has applied most. */
-uint64_t site_now_ms(const struct site *site);  /* Wall clock. */
+uint64_t site_now_ms(const struct site *site);     /* Wall clock. */
 /* As consensus_read(). */
 MUST_USE struct status site_read(struct site *site, struct read_barrier *barrier,
                                  read_barrier_done done);
@@ -274,6 +282,26 @@ void device_portal(struct world *world);
 const char *device_make_token(struct world *world, enum token_fate fate);
 extern const char device_key_pem[];
 extern const char device_request_pem[];
+
+/* whole_key.c */
+extern const char whole_cluster_id[];
+void key_open(struct site *site); /* The node starts. */
+void key_crash(struct site *site);
+void key_turn(struct site *site);
+void key_open_lone(struct lone *lone);
+/* The key that an admitted node is given; false: the leader does not have it yet. */
+bool key_admit(struct site *leader, struct keyring *out);
+void key_admitted(struct lone *lone, const struct keyring *ring);
+/* Another certificate for the node's key. */
+struct slice whole_certificate(struct world *world, struct arena *arena, uint64_t node_id);
+/* As the handlers seal, by the keyring of the node. */
+struct slice whole_seal(const struct site *site, struct arena *arena,
+                        const struct seal_purpose *purpose, const char *plain);
+
+/* whole_key_check.c */
+void key_check_applied(struct sim_node *node, const struct command *command);
+bool key_is_settled(struct world *world, struct store *store);
+void key_check_end(struct world *world);
 
 /* whole_lone.c, whole_join.c */
 MUST_USE struct status lone_propose(struct lone *lone, const struct command *command,

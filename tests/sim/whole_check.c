@@ -26,6 +26,7 @@ const char *whole_count_name(enum whole_count count)
         [WHOLE_ACTIONS] = "acts of operators",
         [WHOLE_ADMISSIONS] = "admissions",
         [WHOLE_ORPHANS] = "of them too late",
+        [WHOLE_ROTATIONS] = "rotations of the key",
         [WHOLE_RECORDS] = "records taken",
         [WHOLE_READS] = "reads",
         [WHOLE_SWAPS] = "swaps",
@@ -169,6 +170,7 @@ void whole_check_applied(struct sim_node *node, struct slice entry, uint32_t ref
         } else if (lone != NULL) {
             check_membership(world, lone);
         }
+        key_check_applied(node, &command);
     }
     arena_release(&arena);
 }
@@ -196,7 +198,8 @@ bool whole_is_settled(struct world *world)
     bool settled = site != NULL && feed_idle(world) &&
                    !failed(store_export(site->node->store, &arena, &export)) &&
                    !failed(store_registration(site->node->store, &arena, &registration)) &&
-                   export.pending == 0 && registration.state == REGISTRATION_REGISTERED;
+                   export.pending == 0 && registration.state == REGISTRATION_REGISTERED &&
+                   key_is_settled(world, site->node->store);
     arena_release(&arena);
     return settled;
 }
@@ -287,5 +290,6 @@ void whole_check_end(struct world *world)
     free(tallies);
     check_audits(world);
     register_check(world);
+    key_check_end(world);
     whole_check_devices(world);
 }

@@ -59,8 +59,15 @@ struct petition {
     struct site *site;
     enum cloud_check cloud;
     bool admitted;
+    struct keyring key; /* The cluster's, if it is. */
     char words[STATUS_MESSAGE_SIZE];
 };
+
+static void release(struct petition *petition)
+{
+    keyring_release(&petition->key);
+    free(petition);
+}
 
 static void on_answer(void *context, uint64_t argument)
 {
@@ -71,12 +78,13 @@ static void on_answer(void *context, uint64_t argument)
         if (petition->admitted) {
             world_say(lone->node.world, "%s: is a member now", lone->name);
             become(lone, LONE_JOINED);
+            key_admitted(lone, &petition->key);
             cloud_on_follower(lone->site.cloud); /* It starts again as what it is now. */
         } else {
             lone_unlock(lone, petition->words);
         }
     }
-    free(petition);
+    release(petition);
 }
 
 static void answer(struct petition *petition, bool admitted, const char *words)
@@ -86,7 +94,7 @@ static void answer(struct petition *petition, bool admitted, const char *words)
     (void)snprintf(petition->words, sizeof petition->words, "%s", words);
     if (whole_chance(world, world->whole->temper.reply_lost_percent)) {
         world_say(world, "%s: the cluster's answer is lost: %s", petition->lone->name, words);
-        free(petition);
+        release(petition);
         return;
     }
     whole_later(world, NULL, whole_draw(world, 1, 500), on_answer, petition, 0);
@@ -96,6 +104,7 @@ static void on_admitted(void *argument, struct status status, struct apply_outco
 {
     struct petition *petition = argument;
     bool admitted = !failed(status) && outcome.refusal == REFUSAL_NONE;
+    admitted = admitted && key_admit(petition->site, &petition->key);
     answer(petition, admitted,
            failed(status) ? status.message : refusal_name((enum refusal)outcome.refusal));
 }
@@ -103,6 +112,7 @@ static void on_admitted(void *argument, struct status status, struct apply_outco
 static void propose_admission(struct petition *petition)
 {
     struct lone *lone = petition->lone;
+    struct arena arena = {0};
     enum registration_state registration = REGISTRATION_REGISTERED;
     (void)registration_state_parse(slice_of(petition->registration), &registration);
     const struct command command = {
@@ -114,10 +124,13 @@ static void propose_admission(struct petition *petition)
                               .member = {.node_id = lone->node.id,
                                          .name = slice_of(lone->name),
                                          .serial = slice_of(lone->serial),
+                                         .certificate = whole_certificate(lone->node.world, &arena,
+                                                                          lone->node.id),
                                          .standing = STANDING_JOINING,
                                          .since_ms = site_now_ms(petition->site)}},
     };
     struct status status = site_propose(petition->site, &command, on_admitted, petition);
+    arena_release(&arena);
     if (failed(status)) {
         answer(petition, false, status.message);
     }

@@ -265,6 +265,7 @@ void lone_start(struct world *world)
         }
         lone->site.cloud->http->site = &lone->site;
         cloud_on_leader(lone->site.cloud, true);
+        key_open_lone(lone);
         whole_later(world, &lone->site, whole_draw(world, 4000, 12000), wake, lone, 0);
     }
 }

@@ -199,7 +199,7 @@ void site_open(struct sim_node *node)
     struct site *site = &whole->sites[node->number];
     const struct cloud_context context = {
         .store = node->store,
-        .keys = &whole->keys,
+        .keys = &site->keys,
         .node_name = node->address,
         .ops = &ops,
         .context = site,
@@ -219,6 +219,7 @@ void site_open(struct sim_node *node)
     }
     site->http = site->cloud->http;
     site->http->site = site;
+    key_open(site);
 }
 
 /* Its memory is lost with it; what is on its way to the cloud goes on. */
@@ -231,6 +232,7 @@ void site_crash(struct sim_node *node)
     site->http = NULL;
     site->cloud = NULL;
     site->answer_count = 0;
+    key_crash(site);
 }
 
 void site_applied(struct sim_node *node)
@@ -261,27 +263,30 @@ static void initialise(struct site *site)
     struct arena arena = {0};
     struct cluster_view cluster;
     struct status status = store_cluster(site->node->store, &arena, &cluster);
-    arena_release(&arena);
     if (status.code != STATUS_NOT_FOUND) {
+        arena_release(&arena);
         return;
     }
+    const struct seal_purpose purpose = seal_purpose_of(slice_of("ca_key"), 0);
     const struct command command = {
         .type = COMMAND_CLUSTER_INIT,
         .body.cluster_init =
             {
-                .cluster_id = slice_of("0123456789abcdef0123456789abcdef"),
+                .cluster_id = slice_of(whole_cluster_id),
                 .ca_certificate = slice_of("ca"),
-                .sealed_ca_key = slice_of("sealed"),
-                .key_epoch = 1,
+                .sealed_ca_key = whole_seal(site, &arena, &purpose, "the key of the CA"),
+                .key_epoch = site->keys.epoch,
                 .member = {.node_id = 1,
                            .name = slice_of("n1"),
                            .serial = slice_of("serial-1"),
+                           .certificate = whole_certificate(site->node->world, &arena, 1),
                            .standing = STANDING_STANDALONE,
                            .since_ms = site_now_ms(site)},
             },
     };
     status = site_propose(site, &command, on_initialised, NULL);
     (void)status; /* The next leader does it. */
+    arena_release(&arena);
 }
 
 /* As follow_leadership(): what one term began, the next does not go on with. */
@@ -318,6 +323,7 @@ void site_turn(struct sim_node *node)
     tell_event(site);
     if (site->applied) {
         site->applied = false;
+        key_turn(site);
         cloud_on_applied(site->cloud);
     }
     if (site->look) {

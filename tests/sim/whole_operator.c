@@ -1,6 +1,6 @@
 /*
  * The operator: forms the cluster, admits its nodes, registers and deregisters, hands over, adds and
- * verifies credentials, pauses, and sees to dead letters. Before healing at random, afterwards
+ * verifies credentials, rotates the cluster key, pauses, and sees to dead letters. Before healing at random, afterwards
  * whatever it takes that the export goes on.
  *
  * Commands are made as the handlers make them: from what the leader's store says at the time.
@@ -60,20 +60,8 @@ static void do_command(const struct outlook *outlook, const struct command *comm
 static struct slice seal(struct outlook *outlook, const char *what, uint64_t epoch,
                          const char *plain)
 {
-    struct world *world = outlook->world;
-    struct buffer sealed = {0};
-    uint8_t nonce[SEAL_NONCE_SIZE];
-    struct seal_purpose purpose = seal_purpose_of(slice_of(what), epoch);
-    for (size_t i = 0; i < sizeof nonce; i++) {
-        nonce[i] = (uint8_t)whole_draw(world, 0, UINT8_MAX);
-    }
-    if (failed(seal_close(secret_slice(&world->whole->keys.key), 1, &purpose, nonce,
-                          slice_of(plain), &sealed))) {
-        abort();
-    }
-    struct slice copy = arena_copy(&outlook->arena, buffer_slice(&sealed));
-    buffer_release(&sealed);
-    return copy;
+    const struct seal_purpose purpose = seal_purpose_of(slice_of(what), epoch);
+    return whole_seal(outlook->site, &outlook->arena, &purpose, plain);
 }
 
 /* ---- The cluster ---- */
@@ -122,6 +110,8 @@ static void admit(struct outlook *outlook, const char *token, uint64_t node_id)
                               .member = {.node_id = node_id,
                                          .name = slice_of(name),
                                          .serial = slice_of(serial),
+                                         .certificate = whole_certificate(outlook->world,
+                                                                          &outlook->arena, node_id),
                                          .standing = STANDING_JOINING,
                                          .since_ms = site_now_ms(outlook->site)},
                               .registration_state = REGISTRATION_DISABLED,
@@ -173,7 +163,8 @@ static bool tend_lone(struct outlook *outlook, const struct member *member, cons
             (struct member_set){.node_id = member->node_id, .standing = STANDING_MEMBER};
     } else if (member->standing == STANDING_JOINING && lone->state != LONE_ASKING) {
         command.body.member_remove.rollback = true;
-    } else if (member->standing == STANDING_MEMBER && whole_chance(outlook->world, 20)) {
+    } else if (member->standing == STANDING_MEMBER && !outlook->world->whole->healed &&
+               whole_chance(outlook->world, 20)) {
         command.body.member_remove.force = true;
     } else {
         return false;
@@ -227,7 +218,7 @@ static void register_machine(struct outlook *outlook, enum token_fate fate)
                 .sealed_key = seal(outlook, "device_key", epoch, device_key_pem),
                 .csr = slice_of(device_request_pem),
                 .epoch = epoch,
-                .key_epoch = 1,
+                .key_epoch = outlook->site->keys.epoch,
             },
     };
     do_command(outlook, &command, "with a token from the portal");
@@ -316,7 +307,7 @@ static void put_credential(struct outlook *outlook, const char *name, const char
                                                        : seal(outlook, what, generation, password),
                                 .region = slice_of("AMERICAS"),
                                 .generation = generation,
-                                .key_epoch = 1},
+                                .key_epoch = outlook->site->keys.epoch},
     };
     do_command(outlook, &command, client);
 }
@@ -359,6 +350,35 @@ static void act_credentials(struct outlook *outlook)
     }
 }
 
+/* ---- The cluster key, and certificates ---- */
+
+static void rotate(struct outlook *outlook)
+{
+    struct command command = {.type = COMMAND_KEY_ROTATE};
+    struct status status = key_rotate_make(&outlook->site->key.context, &outlook->arena,
+                                           slice_of("asked for"), &command.body.key_rotate);
+    if (failed(status)) {
+        world_say(outlook->world, "operator: %s", status.message);
+    } else {
+        do_command(outlook, &command, "");
+    }
+}
+
+/* As renewal.c: another certificate for the key that the member has. */
+static void renew_certificate(struct outlook *outlook)
+{
+    const struct member *members = outlook->members.items;
+    size_t count = outlook->members.count;
+    uint64_t node_id = members[whole_draw(outlook->world, 0, (unsigned)count - 1)].node_id;
+    const struct command command = {
+        .type = COMMAND_MEMBER_SET,
+        .body.member_set = {.node_id = node_id,
+                            .certificate =
+                                whole_certificate(outlook->world, &outlook->arena, node_id)},
+    };
+    do_command(outlook, &command, "its certificate");
+}
+
 /* ---- Export ---- */
 
 static void pause_export(struct outlook *outlook, bool paused)
@@ -393,7 +413,11 @@ static void act_randomly(struct outlook *outlook)
 {
     unsigned drawn = whole_draw(outlook->world, 1, 100);
     bool registered = outlook->registration.state == REGISTRATION_REGISTERED && !is_held(outlook);
-    if (drawn <= (registered ? 10U : 50U)) {
+    if (whole_chance(outlook->world, 8)) {
+        rotate(outlook);
+    } else if (whole_chance(outlook->world, 4)) {
+        renew_certificate(outlook);
+    } else if (drawn <= (registered ? 10U : 50U)) {
         act_registration(outlook);
     } else if (outlook->credentials.count == 0 || drawn <= 65) {
         act_credentials(outlook);

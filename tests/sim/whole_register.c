@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/seal.h"
 #include "whole.h"
 
 #define PATIENCE_MS 4000U
@@ -138,20 +139,26 @@ static void swap_register(struct contender *contender)
 {
     struct history_operation *operation = operation_of(contender);
     struct question *question = new_question(contender);
+    struct arena arena = {0};
     char value[32];
     operation->version = contender->seen[contender->at];
     operation->value = operation->called; /* Nobody else's. */
     (void)snprintf(value, sizeof value, "%llu", (unsigned long long)operation->value);
+    const struct seal_purpose purpose =
+        seal_purpose_of_credential(slice_of(names[contender->at]), operation->version + 1);
     const struct command command = {
         .type = COMMAND_CREDENTIAL_PUT,
         .body.credential_put = {.name = slice_of(names[contender->at]),
                                 .client_id = slice_of(value),
-                                .sealed_password = slice_of("of no use"),
+                                .sealed_password =
+                                    whole_seal(contender->site, &arena, &purpose, "no use"),
                                 .region = slice_of("AMERICAS"),
                                 .generation = operation->version + 1,
-                                .key_epoch = 1},
+                                .key_epoch = contender->site->keys.epoch},
     };
-    if (failed(site_propose(contender->site, &command, on_swapped, question))) {
+    struct status status = site_propose(contender->site, &command, on_swapped, question);
+    arena_release(&arena);
+    if (failed(status)) {
         free(question);
         end(contender, HISTORY_VOID);
     }

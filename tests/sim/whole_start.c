@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raft_view.h"
 #include "store/seal.h"
 #include "whole.h"
 
 #define MEND_PERCENT 8U /* Every half second: all cables are put back. */
+#define GATHER_PERCENT 50U
 
 /* ---- Randomness and events ---- */
 
@@ -53,6 +55,36 @@ void whole_run_event(void *payload)
 
 /* ---- The whole ---- */
 
+static void on_changed(struct raft_change *request, int status)
+{
+    (void)status;
+    free(request);
+}
+
+/* As the membership worker: whoever is a member by the state has the state, if not a vote. */
+static void gather(struct world *world)
+{
+    const struct site *leader = whole_leader(world);
+    struct raft *raft = leader == NULL ? NULL : leader->node->raft;
+    for (unsigned i = 0; raft != NULL && i < world->options.node_count; i++) {
+        const struct sim_node *node = &world->nodes[i];
+        unsigned at = raft_view_server(raft, node->id);
+        bool is_there = at < raft->configuration.n;
+        if (raft->configuration_uncommitted_index != 0 ||
+            (is_there && raft->configuration.servers[at].role != RAFT_SPARE)) {
+            continue;
+        }
+        struct raft_change *request = calloc(1, sizeof *request);
+        int code = request == NULL ? RAFT_NOMEM
+                   : is_there      ? raft_assign(raft, request, node->id, RAFT_STANDBY, on_changed)
+                                   : raft_add(raft, request, node->id, node->address, on_changed);
+        if (code != 0) {
+            free(request);
+        }
+        guard_poll(leader->node->guard);
+    }
+}
+
 static void draw_temper(struct world *world)
 {
     struct whole *whole = world->whole;
@@ -82,6 +114,9 @@ static void tick(void *context, uint64_t argument)
         world->whole->vendor.down_until_ms = world->now_ms + whole_draw(world, 500, 20000);
         world_say(world, "the cloud is unreachable until %llu",
                   (unsigned long long)world->whole->vendor.down_until_ms);
+    }
+    if (world->whole->healed && whole_chance(world, GATHER_PERCENT)) {
+        gather(world);
     }
     whole_check_devices(world);
     whole_later(world, NULL, 500, tick, world, 0);
