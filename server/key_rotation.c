@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "consensus/consensus.h"
 #include "key_wrap.h"
 
 #define RETRY_MS 1000 /* After something failed. */
@@ -31,12 +32,19 @@ static struct status wrap_to(const struct key_context *context, const struct mem
                              struct slice *out)
 {
     struct buffer wrapped = {0};
+    uint64_t key_id = 0;
     const struct key_wrap_purpose purpose = {
         .cluster_id = slice_of(context->cluster_id),
         .node_id = member->node_id,
         .epoch = epoch,
     };
-    struct status status = key_wrap(member->certificate, &purpose, key, &wrapped);
+    struct status status = node_id_of_certificate(member->certificate, &key_id);
+    if (!failed(status) && key_id != member->node_id) {
+        status = fail(STATUS_CORRUPT, "its certificate is of another key");
+    }
+    if (!failed(status)) {
+        status = key_wrap(member->certificate, &purpose, key, &wrapped);
+    }
     if (failed(status)) {
         buffer_release(&wrapped);
         return wrap(status, "%.*s", SLICE_ARG(member->name));
