@@ -453,6 +453,7 @@ static void live_records(struct life *life)
     STEP(life, RECORDS_TRIM, .records_trim = {3});
     STEP(life, EXPORT_PAUSE, .export_pause = {true, slice_of("maintenance")});
     STEP(life, CLOUD_PAUSE, .cloud_pause = {8000, slice_of("429")});
+    STEP(life, CLOUD_CALLS, .cloud_calls = {3, 8000});
     STEP(life, CHECKPOINT, .checkpoint = {0});
     STEP(life, AUDIT_TRIM, .audit_trim = {5});
     STEP(life, SNAPSHOT_TAKE, .snapshot_take = {slice_of("A")});
