@@ -84,9 +84,37 @@ void cloud_follow_account(struct cloud *cloud)
 
 /* ---- The token ---- */
 
+static void credentials_refused(void *context, const char *reason)
+{
+    struct cloud *cloud = context;
+    struct arena arena = {0};
+    struct credential_view credential;
+
+    struct status status =
+        store_credential(cloud->context.store, &arena, (struct slice){0}, &credential);
+    if (!failed(status)) {
+        struct command command = {
+            .type = COMMAND_CREDENTIAL_VERIFIED,
+            .body.credential_verified = {.name = credential.name,
+                                         .generation = credential.generation,
+                                         .valid = false,
+                                         .error = slice_of(reason)},
+        };
+        status = cloud_propose(cloud, &command, NULL);
+    }
+    (void)status; /* The next bundle finds it out again. */
+    arena_release(&arena);
+}
+
 static void on_token(struct oauth_grant *grant, const struct oauth_answer *answer)
 {
     struct cloud *cloud = grant->context;
+    if (answer->result == OAUTH_LIMITED) {
+        unsigned delay_s = answer->retry_after_s > 0 ? answer->retry_after_s : CLOUD_LIMITED_S;
+        cloud_propose_pause(cloud, cloud_now_ms(cloud) + (uint64_t)delay_s * 1000, answer->reason);
+    } else if (answer->result == OAUTH_REFUSED && !oauth_is_waited_for(&cloud->oauth)) {
+        credentials_refused(cloud, answer->reason); /* Who waits says so himself. */
+    }
     oauth_on_answer(&cloud->oauth, answer);
 }
 
@@ -306,28 +334,6 @@ static struct status advance(void *context, const struct bundle *bundle)
 static void cloud_paused(void *context, uint64_t until_ms, const char *reason)
 {
     cloud_propose_pause(context, until_ms, reason);
-}
-
-static void credentials_refused(void *context, const char *reason)
-{
-    struct cloud *cloud = context;
-    struct arena arena = {0};
-    struct credential_view credential;
-
-    struct status status =
-        store_credential(cloud->context.store, &arena, (struct slice){0}, &credential);
-    if (!failed(status)) {
-        struct command command = {
-            .type = COMMAND_CREDENTIAL_VERIFIED,
-            .body.credential_verified = {.name = credential.name,
-                                         .generation = credential.generation,
-                                         .valid = false,
-                                         .error = slice_of(reason)},
-        };
-        status = cloud_propose(cloud, &command, NULL);
-    }
-    (void)status; /* The next bundle finds it out again. */
-    arena_release(&arena);
 }
 
 static void start_timer(void *context, uint64_t delay_ms)

@@ -110,7 +110,9 @@ void handle_registration_enable(struct call *call)
         call_fail(call, status);
         return;
     }
-    const struct scope scope = {"enable", params.mode, params.machine};
+    char verb[32]; /* The command that helps is to be complete. */
+    (void)snprintf(verb, sizeof verb, "enable %s", region_name(region));
+    const struct scope scope = {verb, params.mode, params.machine};
     if (!check_scope(call, &scope, &machine)) {
         return;
     }

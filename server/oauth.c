@@ -14,6 +14,9 @@
 #define RENEW_AT_PERCENT 80U
 #define RENEW_JITTER_PERCENT 5U /* Earlier by up to so much of the life. */
 
+#define RENEW_RETRY_MS                                                                             \
+    15000U /* After a renewal that failed; the present token serves on meanwhile. */
+
 static const char bearer[] = "Authorization: Bearer ";
 
 void oauth_init(struct oauth *oauth, const struct oauth_ops *ops, void *context)
@@ -165,6 +168,25 @@ static struct status keep(struct oauth *oauth, const struct oauth_answer *answer
     return OK;
 }
 
+/* Each use of the present token would ask again. What will not pass is not asked for with it any more. */
+static void put_renewal_off(struct oauth *oauth, const struct oauth_answer *answer)
+{
+    struct oauth_token *token = oauth->token;
+    uint64_t now_ms = oauth->ops->monotonic_ms(oauth->context);
+    uint64_t delay_ms = (uint64_t)answer->retry_after_s * 1000;
+    if (token == NULL) {
+        return;
+    }
+    token->renew_at_ms = answer->result == OAUTH_FAILED
+                             ? now_ms + (delay_ms > RENEW_RETRY_MS ? delay_ms : RENEW_RETRY_MS)
+                             : token->expires_at_ms;
+}
+
+bool oauth_is_waited_for(const struct oauth *oauth)
+{
+    return oauth->waiters != NULL;
+}
+
 void oauth_on_answer(struct oauth *oauth, const struct oauth_answer *answer)
 {
     struct oauth_answer told = *answer;
@@ -176,6 +198,9 @@ void oauth_on_answer(struct oauth *oauth, const struct oauth_answer *answer)
             told.result = OAUTH_FAILED;
             reason_say(told.reason, "%s", status.message);
         }
+    }
+    if (told.result != OAUTH_GRANTED) {
+        put_renewal_off(oauth, &told);
     }
     tell_waiters(oauth, &told);
 }

@@ -78,6 +78,9 @@ void oauth_drop(struct oauth *oauth, const struct oauth_token *token);
  * within this call. */
 void oauth_reset(struct oauth *oauth);
 
+/* Or is the answer to come of a renewal ahead of time, that nobody is told of? */
+bool oauth_is_waited_for(const struct oauth *oauth);
+
 /* The event. */
 void oauth_on_answer(struct oauth *oauth, const struct oauth_answer *answer);
 

@@ -65,6 +65,7 @@ struct import_row {
     bool reconnect;    /* The fault is one of a new connection: break the kept one first. */
 };
 
+#define TOKEN "\"family\":\"visibility\",\"path\":\"/iroh/oauth2/token\","
 #define IMPORT "\"family\":\"private-intel\",\"path\":\"/ctia/bundle/import\","
 
 static const struct import_row import_rows[] = {
@@ -325,6 +326,53 @@ static void test_credentials(void **state)
     world_until(world, world_verified, "good credentials");
 }
 
+/* How often the one fault that is set has fired. */
+static uint64_t fired(struct world *world)
+{
+    json_t *answer = world_admin(world, "GET", "/faults", NULL);
+    const json_t *fault = json_array_get(json_object_get(answer, "faults"), 0);
+    uint64_t count = (uint64_t)json_integer_value(json_object_get(fault, "fired"));
+    json_decref(answer);
+    return count;
+}
+
+/* A renewal that nobody waits for: its 429 pauses the organisation too, and its final refusal is known at
+ * once; neither is asked for again with every bundle that the old token still sends. */
+static void test_renewal_fails(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *fault;
+        bool (*noticed)(struct world *world);
+    } rows[] = {
+        {"limited",
+         "{" TOKEN "\"action\":\"rate_limit\",\"variant\":\"seconds\",\"seconds\":2,\"count\":100}",
+         is_paused},
+        {"refused", "{" TOKEN "\"action\":\"status\",\"status\":400,\"count\":100}", is_refused},
+    };
+    struct world *world = *state;
+
+    json_decref(world_admin(world, "POST", "/token-lifetime", "{\"s\":5}"));
+    world_enrol(world);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        check_row(rows[i].name);
+        world_put_records(world, 3);
+        world_until(world, world_exported, "exported");
+        world_fault(world, rows[i].fault);
+        uint64_t deadline_ms = clock_now_ms() + WORLD_DEADLINE_MS;
+        while (!rows[i].noticed(world) && clock_now_ms() < deadline_ms) {
+            world_put_records(world, 1);
+            world_run_ms(world, 100);
+        }
+        CHECK(rows[i].noticed(world));
+        CHECK_U64(fired(world), 1);
+        json_decref(world_admin(world, "DELETE", "/faults", NULL));
+        if (i == 0) {
+            world_until(world, world_exported, "exported after the pause");
+        }
+    }
+}
+
 /* ---- Registration ---- */
 
 static bool has_failed(struct world *world)
@@ -442,6 +490,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pause_is_inherited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_calls_are_inherited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credentials, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_renewal_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tokens_that_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost_replies_of_a_registration, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lookup_and_deregistration, set_up, tear_down),

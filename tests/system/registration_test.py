@@ -67,13 +67,14 @@ class Registration:
             for verb in (("enable", "AMERICAS"), ("disable", "--yes"), ("register", "--token-file", "-"),
                          ("deregister", "--yes"), ("deregister", "--forget", "--yes")):
                 words = ("registration", *verb)
+                helps = "enable AMERICAS" if verb[0] == "enable" else verb[0]
                 for mode in ("group", "cluster"):
                     text = node.muster(*words, "--mode", mode, secret="0" * 32, expect=EXIT_REFUSED)
                     check(f"in machine mode only, not in {mode} mode, and you are connected to {node.name}" in text
-                          and f"Run on {node.name}: muster registration {verb[0]}" in text, text)
+                          and f"Run on {node.name}: muster registration {helps}" in text, text)
                 text = node.muster(*words, "--machine", other.name, secret="0" * 32, expect=EXIT_REFUSED)
                 check(f"you are connected to {node.name}, and in machine mode" in text
-                      and f"Log in to {other.name} and run there: muster registration {verb[0]}" in text, text)
+                      and f"Log in to {other.name} and run there: muster registration {helps}" in text, text)
         check_equal("the state after refusals", self.cluster.registration()["state"], "disabled")
 
     def refused_tokens(self):

@@ -142,6 +142,52 @@ static void test_renewal(void **state)
     }
 }
 
+/* Every use near a token's end would ask again: a renewal that fails is put off, one that is refused or limited
+ * is not tried with this token any more. */
+static void test_renewal_fails(void **state)
+{
+    static const struct {
+        const char *name;
+        enum oauth_result result;
+        unsigned retry_after_s;
+        uint64_t again_after_ms; /* 0: not before it ends. */
+    } rows[] = {
+        {"for now", OAUTH_FAILED, 0, 15000},
+        {"for as long as the cloud says", OAUTH_FAILED, 30, 30000},
+        {"limited", OAUTH_LIMITED, 10, 0},
+        {"refused", OAUTH_REFUSED, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct oauth_answer answer = {.result = rows[i].result,
+                                            .retry_after_s = rows[i].retry_after_s,
+                                            .quota_remaining = UINT64_MAX};
+        struct world world;
+        struct oauth_waiter waiter = {.context = &world};
+        check_row(rows[i].name);
+        begin(&world);
+        CHECK_OK(oauth_wait(&world.oauth, &waiter, on_told));
+        CHECK(oauth_is_waited_for(&world.oauth));
+        grant(&world, "one");
+        uint64_t ends_ms = world.now_ms + LIFE_MS;
+        world.now_ms += LIFE_MS * 80 / 100;
+        CHECK(holds(&world, "Authorization: Bearer one"));
+        CHECK_U64(world.asked, 2);
+        CHECK(!oauth_is_waited_for(&world.oauth));
+        oauth_on_answer(&world.oauth, &answer);
+        uint64_t again_ms =
+            rows[i].again_after_ms == 0 ? ends_ms : world.now_ms + rows[i].again_after_ms;
+        world.now_ms = again_ms - 1;
+        CHECK(holds(&world, "Authorization: Bearer one"));
+        CHECK_U64(world.asked, 2);
+        world.now_ms++;
+        CHECK(holds(&world, "Authorization: Bearer one") == (again_ms < ends_ms));
+        CHECK_U64(world.asked, again_ms < ends_ms ? 3 : 2);
+        CHECK_U64(world.told, 1);
+        oauth_reset(&world.oauth);
+    }
+}
+
 /* A 401: only the token that was not taken is dropped, not one that came meanwhile. */
 static void test_drop(void **state)
 {
@@ -185,9 +231,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_single_flight),
-        cmocka_unit_test(test_renewal),
-        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_single_flight), cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_renewal_fails), cmocka_unit_test(test_drop),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
