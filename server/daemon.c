@@ -39,6 +39,7 @@
 #include "membership_worker.h"
 #include "neighbours.h"
 #include "rebuild.h"
+#include "resetter.h"
 #include "recoverer.h"
 #include "renewal.h"
 #include "restorer.h"
@@ -210,8 +211,10 @@ static void close_parts(struct daemon *daemon)
     doubt_destroy(daemon->doubt);
     announcer_stop(daemon->announcer);
     rebuild_destroy(daemon->rebuild);
+    resetter_destroy(daemon->resetter);
     comparer_destroy(daemon->comparer);
     daemon->rebuild = NULL;
+    daemon->resetter = NULL;
     daemon->comparer = NULL;
     checkup_stop(daemon->checkup);
     audit_journal_end(&daemon->audit_journal, daemon);

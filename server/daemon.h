@@ -83,7 +83,8 @@ struct daemon {
     struct recoverer *recoverer;
     struct snapshotter *snapshotter;
     struct restorer *restorer;
-    struct rebuild *rebuild; /* While suspended, too. */
+    struct rebuild *rebuild;   /* While suspended, too. */
+    struct resetter *resetter; /* While suspended only, if the identity can be read. */
     struct comparer *comparer;
     struct neighbours *neighbours;
     struct checkup *checkup; /* Under way, or NULL. */

@@ -24,6 +24,7 @@
 #include "neighbours.h"
 #include "rebuild.h"
 #include "recoverer.h"
+#include "resetter.h"
 #include "restorer.h"
 #include "rpc_server.h"
 #include "saved.h"
@@ -304,7 +305,10 @@ static struct status open_quarantine(struct daemon *daemon)
 {
     struct status status = damage_load(daemon->identity.path, &daemon->damage);
     damage_load_contacts(daemon->identity.path, &daemon->identity);
-    return failed(status) ? status : rebuild_create(daemon, &daemon->rebuild);
+    if (!failed(status)) {
+        status = rebuild_create(daemon, &daemon->rebuild);
+    }
+    return failed(status) ? status : resetter_create(daemon, &daemon->resetter);
 }
 
 struct status daemon_open_suspended(struct daemon *daemon)

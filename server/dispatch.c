@@ -161,19 +161,33 @@ static bool answers_suspended(const struct call *call)
     return method == RPC_CLUSTER_STATUS || method == RPC_NODE_STATUS || method == RPC_NODE_RETRY ||
            method == RPC_NODE_CHECK || method == RPC_CLUSTER_REBUILD ||
            method == RPC_NODE_VERSION || method == RPC_DESCRIBE ||
+           (method == RPC_CLUSTER_RESET && call->daemon->resetter != NULL &&
+            call->daemon->suspension->kind == SUSPENSION_DAMAGED) ||
            (call->daemon->store != NULL && method != RPC_CLUSTER_STANDING &&
             (stale || method == RPC_NODE_DIGEST));
+}
+
+/* Who wants this node out of its cluster need not mend it first. */
+static const char *way_out(const struct call *call)
+{
+    if (call->row == &rpc_methods[RPC_CLUSTER_LEAVE]) {
+        return " To have it leave as it is: `muster cluster remove NODE` on another member, then "
+               "`muster cluster reset` on this one.";
+    }
+    return call->row == &rpc_methods[RPC_CLUSTER_RESET] ? " Then reset it." : "";
 }
 
 static void route_suspended(struct call *call)
 {
     char words[SUSPENSION_WORDS_SIZE];
+    char all[RPC_ERROR_SIZE_MAX];
     if (answers_suspended(call)) {
         run_handler(call);
         return;
     }
     suspension_explain(call->daemon->suspension, clock_monotonic_ms(), words);
-    call_error(call, RPC_SUSPENDED, slice_of(words));
+    (void)snprintf(all, sizeof all, "%s%s", words, way_out(call));
+    call_error(call, RPC_SUSPENDED, slice_of(all));
 }
 
 /* Options stand in the same map as the params; false when they were answered with an error. */

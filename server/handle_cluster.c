@@ -13,6 +13,7 @@
 #include "membership_worker.h"
 #include "names.h"
 #include "neighbours.h"
+#include "resetter.h"
 #include "views.h"
 
 void handle_cluster_status(struct call *call)
@@ -102,7 +103,11 @@ void handle_cluster_leave(struct call *call)
 
 void handle_cluster_reset(struct call *call)
 {
-    leaver_reset(call->daemon->leaver, call);
+    if (daemon_is_suspended(call->daemon)) {
+        resetter_begin(call->daemon->resetter, call);
+    } else {
+        leaver_reset(call->daemon->leaver, call);
+    }
 }
 
 /* ---- Settings ---- */
@@ -358,9 +363,8 @@ void handle_cluster_transfer(struct call *call)
         return;
     }
     struct status status =
-        params.name.size == 0
-            ? OK
-            : view_member_named(call->daemon, &call->arena, params.name, &member);
+        params.name.size == 0 ? OK
+                              : view_member_named(call->daemon, &call->arena, params.name, &member);
     if (!failed(status) && member.node_id == call->daemon->identity.node_id) {
         call_done(call, "%s leads already", call->daemon->config.name);
         return;

@@ -450,9 +450,8 @@ void joiner_on_applied(struct joiner *joiner)
 
 /* ---- Leaving ---- */
 
-struct status joiner_become_standalone(struct joiner *joiner)
+struct status joiner_become_standalone(struct daemon *daemon)
 {
-    struct daemon *daemon = joiner->daemon;
     struct identity fresh = {0};
     struct status status = identity_make_standalone(secret_slice(&daemon->identity.node_key),
                                                     daemon->config.name, clock_now_ms(), &fresh);

@@ -36,6 +36,6 @@ void joiner_on_applied(struct joiner *joiner);
  * This node is no member any more: begin a fresh standalone lineage, wipe the secrets of the
  * cluster, and start again in it.
  */
-MUST_USE struct status joiner_become_standalone(struct joiner *joiner);
+MUST_USE struct status joiner_become_standalone(struct daemon *daemon);
 
 #endif

@@ -137,7 +137,7 @@ static void go(struct leaver *leaver)
 {
     struct call *call = leaver->call;
     fault_step(FAULT_LEAVE_GONE);
-    struct status status = joiner_become_standalone(leaver->daemon->joiner);
+    struct status status = joiner_become_standalone(leaver->daemon);
     fault_step(FAULT_LEAVE_LEFT);
     leaver->call = NULL;
     become(leaver, LEAVER_IDLE);
@@ -422,7 +422,7 @@ static void reset(struct leaver *leaver)
     struct rpc_discarded view;
     struct status status = reset_view(leaver->daemon, &call->arena, leaver->check, &view);
     if (!failed(status) && !leaver->check) {
-        status = joiner_become_standalone(leaver->daemon->joiner);
+        status = joiner_become_standalone(leaver->daemon);
     }
     leaver->call = NULL;
     become(leaver, LEAVER_IDLE);

@@ -146,7 +146,7 @@ static void on_asked(void *context, struct status status, uint64_t error, struct
         (void)snprintf(
             words, sizeof words, "the cluster cannot be asked yet: %s%s", status.message,
             error == RPC_UNAUTHORIZED
-                ? "; if it does not know this node any more, empty the data folder and join"
+                ? "; if it does not know this node any more, `muster cluster reset`"
                 : "");
         say(rebuild, words);
     } else {

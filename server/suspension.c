@@ -58,8 +58,8 @@ const char *suspension_remedy(enum suspension_kind kind)
                "itself. Replace a disk that fails again.";
     case SUSPENSION_DAMAGED:
         return "`muster cluster rebuild` on it fetches its data anew from the other members; look "
-               "at "
-               "the disk first. Where a file was put right by hand, `muster node retry`.";
+               "at the disk first. Where a file was put right by hand, `muster node retry`; where "
+               "the cluster has removed it, `muster cluster reset`.";
     }
     return "";
 }

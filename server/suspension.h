@@ -81,7 +81,7 @@ const char *suspension_kind_name(enum suspension_kind kind);
 /* A sentence: what a person should do. */
 const char *suspension_remedy(enum suspension_kind kind);
 
-#define SUSPENSION_WORDS_SIZE 512
+#define SUSPENSION_WORDS_SIZE 768
 
 /* What a call is answered that a suspended node cannot do: the reason, since when, when it tries
  * again, and after a newline the remedy. */

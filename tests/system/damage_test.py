@@ -19,7 +19,7 @@ import sys
 
 from muster_cluster import PASSING, Cluster, Node, World
 from muster_ledger import Ledger, check_deep, check_replicas
-from muster_wait import check, check_equal, wait_for
+from muster_wait import Failure, check, check_equal, wait_for
 
 RECORDS = 1000
 PAGE = 4096
@@ -272,6 +272,31 @@ class Damage:
         node.prefix = []
         node.must_live = False
 
+    def removed_meanwhile(self):
+        """A damaged member can be had out of its cluster as it is: no folder is emptied by hand."""
+        node = self.victim()
+        node.stop()
+        os.truncate(os.path.join(lineage(node), "store", "data.mdb"), 0)
+        node.start()
+        wait_for(f"{node.name} is damaged", lambda: is_damaged(node), 30, PASSING)
+        text = node.muster("cluster", "leave", "--yes", expect=4)
+        check("muster cluster remove" in text and "muster cluster reset" in text, f"leave does not say what helps: {text}")
+        text = node.muster("cluster", "reset", "--yes", expect=3)
+        check("is a member of its cluster" in text and "rebuild" in text, f"reset of a damaged member: {text}")
+        check(is_damaged(node), "a member was reset")
+        before = lineage(node)
+        self.cluster.leader().muster("cluster", "remove", node.name, "--yes")
+        wait_for("it may be reset", lambda: "nothing was changed" in node.muster("cluster", "reset", "--check"), 30, Failure)
+        check(is_damaged(node) and lineage(node) == before, "a check changed something")
+        node.muster("cluster", "reset", "--yes")
+        wait_for(f"{node.name} leads itself", lambda: node.status()["leader"] == node.name, 30, PASSING)
+        check(not os.path.exists(before), f"the damaged life is left: {before}")
+        self.cluster.nodes.remove(node)
+        self.cluster.join(node)
+        self.cluster.nodes.append(node)
+        self.wait_whole(node)
+        print("damaged and removed: reset, and a member again", flush=True)
+
     def alone(self):
         """A node without others: it says what is possible."""
         node = Node(self.world, "z", self.cluster.cloud, scrub_mib_per_s=64)
@@ -330,6 +355,7 @@ def main():
         damage.diverged(damage.victim(), lead=False)
         damage.diverged(damage.cluster.leader(), lead=True)
         damage.killed_on_the_way()
+        damage.removed_meanwhile()
         damage.alone()
         damage.identity_files()
         check_replicas(damage.cluster)

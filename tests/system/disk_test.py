@@ -340,6 +340,9 @@ class Disks:
         self.wait_refused(node, (SUSPENDED,), ("[read-only]", "takes no part since", "next try"))
         out = node.muster("export", "pause", expect=4)
         check("read-write" in out, f"the tool does not say what helps: {out}")
+        for verb, words in (("leave", "muster cluster remove"), ("reset", "Then reset it")):
+            out = node.muster("cluster", verb, "--yes", expect=4)
+            check("read-write" in out and words in out, f"{verb} on a suspended node does not say what to do: {out}")
         self.wait_told_by(self.cluster.leader(), node, ("takes no part", "read-only"))
         feed = self.feed()
         self.disks[node].remount("rw")
