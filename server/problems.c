@@ -432,7 +432,7 @@ static void look_at_key(struct daemon *daemon, struct problem_list *list)
         if (credentials[i].exposed_to.size > 0) {
             add(list,
                 view_text(list->arena,
-                          "%.*s, which is no member any more, knew the password of %.*s",
+                          "%.*s, which is no member any more, could read the password of %.*s",
                           SLICE_ARG(credentials[i].exposed_to), SLICE_ARG(credentials[i].name)),
                 "Renew the API client in the cloud's portal, then `muster credentials add NAME "
                 "--replace`.");

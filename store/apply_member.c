@@ -255,7 +255,8 @@ enum refusal apply_member_remove(struct apply *apply, const struct member_remove
     if (refusal != REFUSAL_NONE) {
         return refusal;
     }
-    key_was_exposed(apply, &member); /* By an admission that is rolled back, too. */
+    /* By an admission that is rolled back, too: its answer held the key, and may have arrived. */
+    key_was_exposed(apply, &member);
     if (remove->rollback) {
         uint64_t key;
         txn_delete(apply->txn, TABLE_MEMBER, u64_key(remove->node_id, &key));

@@ -281,7 +281,7 @@ struct credential_view {
     struct slice scopes;
     struct slice error;
     uint64_t put_at_ms;
-    struct slice exposed_to; /* A node that knew the password and is no member any more. */
+    struct slice exposed_to; /* A node that could read the password and is no member any more. */
     uint64_t exposed_at_ms;
 };
 

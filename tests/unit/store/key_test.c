@@ -543,6 +543,46 @@ static void test_refusals(void **state)
 }
 
 /* Who leaves leaves an advice behind, until the credentials are put again. */
+/* Was the key, and with it each password, within reach of this node? */
+static void check_exposed(struct fixture *fixture, const char *row, const char *name)
+{
+    struct credential_view credential;
+    struct cluster_view cluster;
+    check_row(row);
+    CHECK_OK(store_credential(fixture->store, &fixture->arena, slice_of("main"), &credential));
+    CHECK_OK(store_cluster(fixture->store, &fixture->arena, &cluster));
+    CHECK_SLICE(credential.exposed_to, slice_of(name));
+    CHECK_SLICE(cluster.key_due, slice_of(name));
+}
+
+/* Its answer holds the cluster key, and whether it arrived only the node knows; one that was refused
+ * got nothing. */
+static void test_exposed_by_admission(void **state)
+{
+    static const char token[] = "00000000000000d0";
+    struct fixture fixture;
+    struct command refused = admit_command(token, 77, "D");
+    const struct command rollback = {
+        .type = COMMAND_MEMBER_REMOVE,
+        .body.member_remove = {.node_id = 77, .rollback = true},
+    };
+    (void)state;
+    fixture_open(&fixture);
+    fixture_form(&fixture);
+    CHECK_U64(fixture_apply(&fixture, credential_command("main", 1)), REFUSAL_NONE);
+    CHECK_U64(fixture_apply(&fixture, token_command(token)), REFUSAL_NONE);
+    refused.body.member_admit.registration_state = REGISTRATION_REGISTERED;
+    CHECK_U64(fixture_apply(&fixture, refused), REFUSAL_REGISTERED);
+    check_exposed(&fixture, "refused", "");
+    CHECK_U64(fixture_apply(&fixture, rollback), REFUSAL_MEMBER_UNKNOWN);
+    check_exposed(&fixture, "refused, and rolled back", "");
+    CHECK_U64(fixture_apply(&fixture, admit_command(token, 77, "D")), REFUSAL_NONE);
+    check_exposed(&fixture, "admitted", "");
+    CHECK_U64(fixture_apply(&fixture, rollback), REFUSAL_NONE);
+    check_exposed(&fixture, "admitted, and rolled back", "D");
+    fixture_close(&fixture);
+}
+
 static void test_exposed(void **state)
 {
     struct fixture fixture;
@@ -570,6 +610,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_exposed),
+        cmocka_unit_test(test_exposed_by_admission),
         cmocka_unit_test(test_checks_can_fail),
         cmocka_unit_test(test_model),
     };
