@@ -9,9 +9,14 @@
 #include "cli_output.h"
 #include "doctor.h"
 
-#define QUOTA_WARNING 800U          /* Calls: a tenth of what an organisation has in an hour. */
+#define QUOTA_WARNING 800U          /* Calls: a tenth of what an organisation has in an hour, */
+#define QUOTA_WARNING_PART 10U      /* as far as is known. */
 #define FEED_LAG_WARNING_MS 600000U /* From a message's last line to its record here. */
 #define FEED_SILENCE_WARNING_MS 86400000U
+
+#define QUOTA_REMEDY                                                                               \
+    "At none the export pauses and goes on by itself; see which of the organisation's products "   \
+    "uses so many."
 
 static bool is(struct slice text, const char *word)
 {
@@ -75,22 +80,24 @@ static void look_at_quota(struct doctor *doctor, const struct rpc_export *export
                             "other products: see which of them uses so many."));
     } else if (export->quota_remaining == UINT64_MAX) {
         char most[OUTPUT_TEXT_SIZE] = "an unknown number";
+        bool low = export->quota_limit != 0 &&
+                   export->calls_last_hour >=
+                       export->quota_limit - export->quota_limit / QUOTA_WARNING_PART;
         if (export->quota_limit != 0) {
             (void)output_count(export->quota_limit, most);
         }
-        add_ok(doctor, "quota",
-               doctor_text(doctor,
-                           "%llu calls in the last hour by this cluster, of %s for the whole "
-                           "organisation; the cloud does not say how many are left",
-                           (unsigned long long)export->calls_last_hour, most));
+        doctor_add(doctor, "quota", low ? DOCTOR_WARNING : DOCTOR_OK, low ? "quota-low" : "ok",
+                   doctor_text(doctor,
+                               "%llu calls in the last hour by this cluster, of %s for the whole "
+                               "organisation; the cloud does not say how many are left",
+                               (unsigned long long)export->calls_last_hour, most),
+                   slice_of(low ? QUOTA_REMEDY : ""));
     } else {
         bool low = export->quota_remaining < QUOTA_WARNING;
         doctor_add(doctor, "quota", low ? DOCTOR_WARNING : DOCTOR_OK, low ? "quota-low" : "ok",
                    doctor_text(doctor, "%llu calls are left to the organisation in this hour",
                                (unsigned long long)export->quota_remaining),
-                   slice_of(low ? "At none the export pauses and goes on by itself; see which of "
-                                  "the organisation's products uses so many."
-                                : ""));
+                   slice_of(low ? QUOTA_REMEDY : ""));
     }
 }
 

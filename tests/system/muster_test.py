@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import msgpack
 
@@ -230,12 +231,52 @@ def check_views(c):
             {"stale": True, "comment": "looking", "deadline_ms": 3000})
     for command in ("registration status", "cloudserviceconfig status"):
         c.run(command, command.split(), answers=answers, out=["2023-11-14 22:13:20", "AMERICAS"])
-    c.run("export", ["export", "status"], answers=answers, out=["calls left", "?"])
-    c.run("credentials", ["credentials", "list"], answers=answers, out=["client-1", "yes"])
+    c.run("export", ["export", "status"], answers=answers, out=["calls left", "calls an hour at most   ?"])
+    c.run("credentials", ["credentials", "list"], answers=answers,
+          out=["client-1", "yes", "main\n  pivot menu: not available; missing scopes: enrich"])
     c.run("empty list", ["export", "dead-letters", "list"], out=["no dead letters"],
           answers={"export.dead_letters": {}})
     c.run("incomplete answer", ["registration", "status"], code=1,
           answers={"registration.status": {"state": "registered"}}, err=["registration"])
+
+
+def check_doctor(c):
+    """What the tool itself makes of the cluster: quota, feed, versions, problems; and the exit code by the worst."""
+    now_ms = int(time.time() * 1000)
+    hour_ms = 3600000
+
+    def run(name, code, words, export=None, stored_ago_ms=1000, lag_ms=1000, own="ok", **status):
+        record = {"sequence": 1, "fate": "delivered", "external_id": "x", "stored_at_ms": now_ms - stored_ago_ms,
+                  "record": {"serial": "S", "mid": 1, "revision": 1, "start_ms": 1, "disposition": "delivered",
+                             "last_ms": now_ms - stored_ago_ms - (lag_ms or 0)}}
+        finding = {"group": "disk", "subject": "space", "verdict": own, "code": "x", "what": "w", "remedy": "" if own == "ok" else "r"}
+        answers = {"node.check": {"name": "esa1", "findings": [finding], "took_ms": 5},
+                   "cluster.status": {**STATUS, "problems": [], "export": {**EXPORT, **(export or {})}, **status},
+                   "records.search": {"records": [record] if lag_ms is not None else [], "more": False, "freshness": FRESH}}
+        found = json.loads(c.run(name, ["-o", "json", "doctor"], code=code, answers=answers).stdout)["findings"]
+        for subject, verdict, kind, text in words:
+            seen = [f for f in found if (f["subject"], f["verdict"], f["code"]) == (subject, verdict, kind) and text in f["what"]]
+            c.equal(f"{name}: {subject} in {found}", len(seen), 1)
+        c.equal(f"{name}: remedies", [f for f in found if (f["verdict"] == "ok") != (f["remedy"] == "")], [])
+
+    run("all is well", 0, [("quorum", "ok", "ok", "esa2 leads"), ("members", "ok", "ok", "of one version"), ("feed", "ok", "ok", "after its message"),
+                           ("quota", "ok", "ok", "the cloud does not say how many are left")])
+    run("calls left", 0, [("quota", "ok", "ok", "800 calls are left")], {"quota_remaining": 800})
+    run("few calls left", 7, [("quota", "warning", "quota-low", "799 calls are left")], {"quota_remaining": 799})
+    run("calls made", 0, [("quota", "ok", "ok", "7199 calls in the last hour by this cluster, of 8,000")],
+        {"calls_last_hour": 7199, "quota_limit": 8000})
+    run("many calls made", 7, [("quota", "warning", "quota-low", "7200 calls")], {"calls_last_hour": 7200, "quota_limit": 8000})
+    run("a pause", 7, [("quota", "warning", "paused", "the cloud is left alone until")], {"cloud_pause_until_ms": now_ms + hour_ms})
+    run("a pause that is over", 0, [("quota", "ok", "ok", "")], {"cloud_pause_until_ms": now_ms - hour_ms})
+    run("no record", 7, [("feed", "warning", "no-records", "")], lag_ms=None)
+    run("late records", 7, [("feed", "warning", "feed-lag", "11 min after its message")], lag_ms=660000)
+    run("no records any more", 7, [("feed", "warning", "feed-silent", "")], stored_ago_ms=25 * hour_ms)
+    run("another version", 7, [("tool", "warning", "version", "the node that answers is 0.0.9")], version="0.0.9")
+    problem = {"what": "esa3 is not reached", "remedy": "Check it", "about": "members"}
+    run("a problem", 7, [("members", "warning", "problem", "esa3 is not reached")], problems=[problem])
+    run("a severe problem", 1, [("members", "failure", "problem", "")], problems=[{**problem, "severe": True}])
+    run("the node's own", 7, [("space", "warning", "x", "w")], own="warning")
+    run("the worst of both", 1, [("space", "failure", "x", "w"), ("quota", "warning", "quota-low", "")], {"quota_remaining": 0}, own="failure")
 
 
 def check_changes(c):
@@ -385,6 +426,7 @@ def main():
         check_secrets(checker)
         check_errors(checker)
         check_views(checker)
+        check_doctor(checker)
         check_changes(checker)
         check_waiting(checker, folder)
         check_operator(checker, folder)
