@@ -92,8 +92,9 @@ struct status log_checkpoint_load(const char *path, struct arena *arena, struct 
         status = body.data == NULL ? fail(STATUS_NO_MEMORY, "read checkpoint %s", path)
                                    : codec_decode(&checkpoint_codec, CODEC_TAGS, body, arena, out);
     }
-    if (!failed(status) && out->files.count == 0) {
-        status = fail(STATUS_CORRUPT, "checkpoint %s names no file", path);
+    if (status.code == STATUS_INVALID) { /* What was saved was valid. */
+        status.code = STATUS_CORRUPT;
+        status = wrap(status, "checkpoint %s", path);
     }
     buffer_release(&whole);
     return status;

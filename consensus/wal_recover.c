@@ -113,16 +113,18 @@ static struct status manifest_read(struct wal *wal, raft_index index, struct raf
     return failed(status) ? wrap(status, "read %s", name) : OK;
 }
 
-/* Remember the two newest, and remove those before, which a crash left. */
+/* Remember the two newest, and remove those before, which a crash left; but for the one that verified,
+ * if those two did not. */
 static struct status manifests_keep_two(struct wal *wal, const uint64_t *indexes, size_t count)
 {
     struct status status = OK;
     for (size_t i = 0; i < count && !failed(status); i++) {
         char name[DISK_NAME_SIZE];
         wal_file_name(WAL_FILE_SNAPSHOT, indexes[i], name);
+        bool loaded = wal->loaded.snapshot != NULL && wal->loaded.snapshot->index == indexes[i];
         if (i < 2) {
             wal->manifests[i] = indexes[i];
-        } else {
+        } else if (!loaded) {
             status = wal->disk->unlink(wal->disk->context, name);
         }
     }

@@ -179,6 +179,9 @@ static struct status begin_read(struct wal *wal, struct segment *segment, bool n
     struct wal_record record;
     *found = wal_record_decode(&segment->header, bytes, WAL_HEADER_SIZE, &record) &&
              record.type == WAL_RECORD_BEGIN && wal_begin_decode(record.payload, &segment->begin);
+    if (*found && segment->begin.previous_sequence != 0 && segment->begin.previous_end == 0) {
+        return corrupt(segment->number, WAL_HEADER_SIZE, "the segment's begin has no sense");
+    }
     if (*found) {
         segment->first_index = record.index;
         return OK;
@@ -276,6 +279,9 @@ static const char *replay_entry(struct replay *replay, struct wal_file *file,
 {
     if (record->index != replay->start + replay->entries.count || record->term == 0) {
         return "the entry does not follow the one before it";
+    }
+    if (record->entry_type < RAFT_COMMAND || record->entry_type > RAFT_CHANGE) {
+        return "the entry is of no known type"; /* libraft asserts on it. */
     }
     if (!entries_add(&replay->entries, record)) {
         *no_memory = true;

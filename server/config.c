@@ -155,8 +155,8 @@ static bool is_address(const char *value)
     }
     char *end = NULL;
     unsigned long port = strtoul(colon + 1, &end, 10);
-    if (*end != '\0' || port > 65535) {
-        return false;
+    if (*end != '\0' || end - colon > 6 || port > 65535 || strncmp(value, "[]:", 3) == 0) {
+        return false; /* Also what only looks like one: zeros before the port, empty brackets. */
     }
     /* A version 6 address must be bracketed, or its last group would pass for a port. */
     bool several = memchr(value, ':', (size_t)(colon - value)) != NULL;

@@ -131,6 +131,15 @@ void damage_begin(struct damage *damage, const char *path, const char *reason, u
                    (unsigned long long)now_ms);
 }
 
+/* "damaged-" and digits, as damage_begin() has it: nothing that leads out of the lineage's folder. */
+static bool is_folder(struct slice name)
+{
+    char text[DAMAGE_FOLDER_SIZE];
+    size_t prefix = sizeof FOLDER_PREFIX - 1;
+    return slice_to_text(name, text, sizeof text) && strncmp(text, FOLDER_PREFIX, prefix) == 0 &&
+           text[prefix + strspn(text + prefix, "0123456789")] == '\0';
+}
+
 struct status damage_load(const char *path, struct damage *out)
 {
     char name[PATH_SIZE];
@@ -142,6 +151,9 @@ struct status damage_load(const char *path, struct damage *out)
     struct status status = sealed_file_read(name, MARK_SIZE_MAX, &bytes);
     if (!failed(status)) {
         status = codec_decode(&mark_codec, CODEC_TAGS, buffer_slice(&bytes), &arena, &mark);
+    }
+    if (!failed(status) && (mark.state == DAMAGE_NONE || !is_folder(mark.folder))) {
+        status = fail(STATUS_CORRUPT, "the mark is none");
     }
     if (status.code == STATUS_CORRUPT || status.code == STATUS_INVALID) {
         damage_begin(out, path, "the mark of damaged data is damaged itself", 0, false, 0);

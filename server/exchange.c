@@ -15,6 +15,7 @@
 #include "exchange_error.h"
 #include "json_read.h"
 #include "json_write.h"
+#include "store/command.h"
 
 #define CALL_TIMEOUT_MS 30000
 #define LIST_RESPONSE_SIZE_MAX ((size_t)2 << 20) /* 1,000 devices at most, and room. */
@@ -98,6 +99,10 @@ static void read_registered(const json_t *value, struct exchange_answer *out)
 
     if (failed(status) || !is_id(out->device_id)) {
         misunderstood(out, failed(status) ? status.message : "no device id");
+        return;
+    }
+    if (out->tenant.size > STORE_ID_SIZE_MAX || out->certificate.size > STORE_PEM_SIZE_MAX) {
+        misunderstood(out, "tenant or certificate is too long to be kept");
         return;
     }
     out->result = EXCHANGE_REGISTERED;

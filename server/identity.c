@@ -112,6 +112,22 @@ static void take_members(struct slice bytes, struct identity *out)
     }
 }
 
+static bool is_lineage(struct slice name)
+{
+    uint8_t digits[8];
+    if (name.size != 24 || memcmp(name.data, "lineage-", 8) != 0) {
+        return false;
+    }
+    struct slice rest = {.data = (const char *)name.data + 8, .size = 16};
+    return hex_decode(rest, digits, sizeof digits);
+}
+
+/* The name of another lineage of this node, or none: it becomes part of a path. */
+static bool take_lineage(struct slice name, char out[IDENTITY_LINEAGE_SIZE])
+{
+    return (name.size == 0 || is_lineage(name)) && slice_to_text(name, out, IDENTITY_LINEAGE_SIZE);
+}
+
 static struct status take_file(const struct identity_file *file, const struct secret *root,
                                struct identity *out)
 {
@@ -120,10 +136,9 @@ static struct status take_file(const struct identity_file *file, const struct se
     out->keys.next_epoch = file->next_epoch;
     out->bootstrap = file->bootstrap;
     if (!slice_to_text(file->cluster_id, out->cluster_id, sizeof out->cluster_id) ||
-        !slice_to_text(file->previous, out->previous, sizeof out->previous) ||
-        !slice_to_text(file->left, out->left, sizeof out->left) ||
-        !slice_to_text(file->aside, out->aside, sizeof out->aside)) {
-        return fail(STATUS_CORRUPT, "the identity's names are not text");
+        !take_lineage(file->previous, out->previous) || !take_lineage(file->left, out->left) ||
+        !take_lineage(file->aside, out->aside)) {
+        return fail(STATUS_CORRUPT, "the identity names no cluster, or what is no lineage");
     }
     const struct slice *contacts = file->contacts.items;
     for (size_t i = 0; i < file->contacts.count; i++) {
@@ -286,16 +301,6 @@ static struct status make_first(const char *data_directory, const struct secret 
         status = write_lineage(data_directory, root, out);
     }
     return failed(status) ? status : identity_switch(data_directory, out->lineage);
-}
-
-static bool is_lineage(struct slice name)
-{
-    uint8_t digits[8];
-    if (name.size != 24 || memcmp(name.data, "lineage-", 8) != 0) {
-        return false;
-    }
-    struct slice rest = {.data = (const char *)name.data + 8, .size = 16};
-    return hex_decode(rest, digits, sizeof digits);
 }
 
 struct status identity_open(const char *data_directory, const char *root_secret_file,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "json_read.h"
+#include "store/command.h"
 
 #define TOKEN_PATH "/iroh/oauth2/token"
 #define TOKEN_TIMEOUT_MS 15000
@@ -77,15 +78,34 @@ static void refuse(struct slice body, enum region region, struct oauth_answer *o
     json_decref(value);
 }
 
+/* Visible characters only (RFC 6750, 2.1, allows less): it is put into a header line. */
+static bool is_token(struct slice text)
+{
+    const unsigned char *bytes = text.data;
+
+    for (size_t i = 0; i < text.size; i++) {
+        if (bytes[i] <= ' ' || bytes[i] > '~') {
+            return false;
+        }
+    }
+    return text.size > 0 && text.size <= OAUTH_TOKEN_SIZE_MAX;
+}
+
 static void grant(const json_t *value, struct oauth_answer *out)
 {
     out->token = json_text(value, "access_token");
     out->scopes = json_text(value, "scope");
     uint64_t lifetime_s = json_number(value, "expires_in", LIFETIME_DEFAULT_S);
 
-    if (out->token.size == 0 || out->token.size > OAUTH_TOKEN_SIZE_MAX || lifetime_s == 0) {
+    if (!is_token(out->token) || lifetime_s == 0) {
         out->result = OAUTH_FAILED;
         reason_say(out->reason, "the token endpoint gave an answer without a token");
+        return;
+    }
+    if (out->scopes.size > STORE_SCOPES_SIZE_MAX) {
+        out->result = OAUTH_FAILED;
+        reason_say(out->reason, "the token endpoint gave more than %d bytes of scopes",
+                   STORE_SCOPES_SIZE_MAX);
         return;
     }
     out->result = OAUTH_GRANTED;

@@ -48,6 +48,9 @@ struct status saved_note_read(const char *path, struct saved_note *out)
     if (!failed(status)) {
         status = codec_decode(&note_codec, CODEC_TAGS, buffer_slice(&bytes), &arena, out);
     }
+    if (status.code == STATUS_INVALID) {
+        status.code = STATUS_CORRUPT;
+    }
     arena_release(&arena);
     buffer_release(&bytes);
     return status.code == STATUS_NOT_FOUND ? OK : status;

@@ -65,7 +65,7 @@ bool scopes_cover(struct slice granted, struct slice wanted)
     bool write = false;
     size_t start = 0;
 
-    for (size_t i = 0; i <= granted.size; i++) {
+    for (size_t i = 0; granted.size > 0 && i <= granted.size; i++) {
         if (i < granted.size && bytes[i] != ' ') {
             continue;
         }

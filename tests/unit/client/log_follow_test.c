@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
 #include "scratch.h"
 
 struct place {
@@ -228,6 +229,11 @@ static void test_damaged_checkpoint(void **state)
         CHECK(ftruncate(file, i) == 0);
         check_open_fails(&place, place.log, STATUS_CORRUPT);
     }
+    /* Whole, by its checksum, and not of this kind. */
+    int other = snprintf(bytes, sizeof(bytes), "muster-feed checkpoint 1\n%08xother",
+                         crc32c(0, slice_of("other")));
+    CHECK(pwrite(file, bytes, (size_t)other, 0) == other);
+    check_open_fails(&place, place.log, STATUS_CORRUPT);
     close(file);
     scratch_remove(place.folder);
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/secret.h"
+#include "base/x509.h"
 #include "ctia.h"
 #include "exchange.h"
 #include "json_read.h"
@@ -273,6 +275,8 @@ static void test_token_answers(void **state)
         {200, "{\"access_token\":\"t\",\"expires_in\":999999}", OAUTH_GRANTED, 3600},
         {200, "{\"access_token\":\"t\",\"expires_in\":0}", OAUTH_FAILED, 0},
         {200, "{}", OAUTH_FAILED, 0},
+        {200, "{\"access_token\":\"t\\r\\nX-Other: 1\"}", OAUTH_FAILED, 0},
+        {200, "{\"access_token\":\"a b\"}", OAUTH_FAILED, 0},
         {200, "<html>", OAUTH_FAILED, 0},
         {400, "{\"error\":\"invalid_client\"}", OAUTH_REFUSED, 0},
         {400, "<html>", OAUTH_REFUSED, 0},
@@ -289,8 +293,44 @@ static void test_token_answers(void **state)
         CHECK_U64(answer.result, rows[i].result);
         CHECK_U64(answer.lifetime_s, rows[i].lifetime_s);
         CHECK(rows[i].result != OAUTH_REFUSED || strstr(answer.reason, "EUROPE") != NULL);
+        CHECK(!scopes_cover(answer.scopes, slice_of("casebook"))); /* None are said here. */
         json_decref(value);
     }
+}
+
+/* What could not be written down is not believed: the log would refuse it again and again. */
+static void test_answers_too_long(void **state)
+{
+    static char many[STORE_SCOPES_SIZE_MAX + 2];
+    const struct x509_subject subject = {.common_name = slice_of("device"),
+                                         .serial = slice_of("A"),
+                                         .not_after_ms = UINT64_C(1900000000000)};
+    const struct http_response response = response_of(200, "");
+    struct secret key = {0};
+    struct buffer pem = {0};
+    struct oauth_answer granted;
+    struct exchange_answer registered;
+    (void)state;
+    memset(many, 'a', sizeof many - 1);
+    CHECK_OK(x509_make_key(&key));
+    CHECK_OK(x509_make_ca(secret_slice(&key), &subject, &pem));
+    for (size_t size = STORE_SCOPES_SIZE_MAX; size <= STORE_SCOPES_SIZE_MAX + 1; size++) {
+        json_t *value = json_pack("{s:s, s:s%}", "access_token", "t", "scope", many, size);
+        oauth_answer_read(&response, value, REGION_EUROPE, &granted);
+        CHECK_U64(granted.result, size > STORE_SCOPES_SIZE_MAX ? OAUTH_FAILED : OAUTH_GRANTED);
+        json_decref(value);
+    }
+    for (size_t size = STORE_ID_SIZE_MAX; size <= STORE_ID_SIZE_MAX + 1; size++) {
+        json_t *value = json_pack("{s:s, s:s, s:s, s:s%, s:{s:s%}}", "registration_id", "r",
+                                  "status", "registered", "device_id", "d", "certificate", pem.data,
+                                  pem.size, "tenant", "id", many, size);
+        exchange_answer_read(EXCHANGE_POLL, &response, value, &registered);
+        CHECK_U64(registered.result,
+                  size > STORE_ID_SIZE_MAX ? EXCHANGE_FAILED : EXCHANGE_REGISTERED);
+        json_decref(value);
+    }
+    secret_release(&key);
+    buffer_release(&pem);
 }
 
 int main(void)
@@ -299,7 +339,7 @@ int main(void)
         cmocka_unit_test(test_regions),        cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_retry_after),    cmocka_unit_test(test_sightings),
         cmocka_unit_test(test_import_answers), cmocka_unit_test(test_device_answers),
-        cmocka_unit_test(test_token_answers),
+        cmocka_unit_test(test_token_answers),  cmocka_unit_test(test_answers_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

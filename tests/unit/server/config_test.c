@@ -42,6 +42,8 @@ static void test_set_rows(void **state)
         {"a version 6 address without brackets", "peer_listen", "2001:db8::1:7671", STATUS_INVALID},
         {"an address without a port", "peer_listen", "192.0.2.1", STATUS_INVALID},
         {"a port out of range", "peer_listen", "192.0.2.1:70000", STATUS_INVALID},
+        {"a port of too many digits", "peer_listen", "192.0.2.1:007671", STATUS_INVALID},
+        {"nothing in brackets", "peer_listen", "[]:7671", STATUS_INVALID},
         {"a relative path", "data_directory", "var/lib", STATUS_INVALID},
         {"a path with a newline", "data_directory", "/var\n/lib", STATUS_INVALID},
         {"a URL", "ctia_url", "https://localhost:1", STATUS_OK},

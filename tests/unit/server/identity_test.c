@@ -99,6 +99,15 @@ static void test_damage(void **state)
     CHECK_CODE(identity_open(folder, "", "mx1", NOW_MS, &identity), STATUS_CORRUPT);
     flip(path, 0);
 
+    check_row("another lineage is a name, and no path");
+    struct identity strange = {0};
+    CHECK_OK(identity_make_standalone((struct slice){0}, "mx1", NOW_MS, &strange));
+    (void)snprintf(strange.left, sizeof strange.left, "../elsewhere");
+    CHECK_OK(identity_stage(folder, "", &strange));
+    CHECK_OK(identity_switch(folder, strange.lineage));
+    CHECK_CODE(identity_open(folder, "", "mx1", NOW_MS, &identity), STATUS_CORRUPT);
+    identity_release(&strange);
+
     check_row("CURRENT names nothing");
     (void)snprintf(path, sizeof path, "%s/CURRENT", folder);
     CHECK_OK(file_write(path, slice_of("../../etc")));

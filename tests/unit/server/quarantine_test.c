@@ -80,6 +80,34 @@ static void test_mark(void **state)
     CHECK_U64(loaded.state, DAMAGE_NONE);
 }
 
+/* A mark that says nothing, or names what is not a folder of its own: damaged, too. */
+static void test_senseless_mark(void **state)
+{
+    static const struct {
+        enum damage_state state;
+        const char *folder;
+    } rows[] = {
+        {DAMAGE_NONE, "damaged-7"},
+        {DAMAGE_MOVING, "../elsewhere"},
+        {DAMAGE_MOVING, "damaged-/../x"},
+        {DAMAGE_MOVING, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct damage damage;
+        struct damage loaded;
+        check_row(rows[i].folder);
+        damage_begin(&damage, folder, "row 7", 9, false, NOW_MS);
+        damage.state = rows[i].state;
+        (void)snprintf(damage.folder, sizeof damage.folder, "%s", rows[i].folder);
+        CHECK_OK(damage_save(folder, &damage));
+        CHECK_OK(damage_load(folder, &loaded));
+        CHECK_U64(loaded.state, DAMAGE_WAITING);
+        CHECK(loaded.life != damage.life);
+    }
+    CHECK_OK(damage_remove(folder));
+}
+
 /* Whatever bit of the mark is changed: the node still holds its data for damaged. */
 static void test_flipped_mark(void **state)
 {
@@ -257,10 +285,10 @@ static void test_judge(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mark),     cmocka_unit_test(test_flipped_mark),
-        cmocka_unit_test(test_again),    cmocka_unit_test(test_move_aside),
-        cmocka_unit_test(test_contacts), cmocka_unit_test(test_sealed_file),
-        cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_mark),           cmocka_unit_test(test_flipped_mark),
+        cmocka_unit_test(test_senseless_mark), cmocka_unit_test(test_again),
+        cmocka_unit_test(test_move_aside),     cmocka_unit_test(test_contacts),
+        cmocka_unit_test(test_sealed_file),    cmocka_unit_test(test_judge),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -14,6 +14,7 @@
 
 #include "daemon_harness.h"
 #include "scratch.h"
+#include "sealed_file.h"
 
 #define NOW_MS UINT64_C(1800000000000)
 #define RECORD_COUNT 7
@@ -40,6 +41,8 @@ static void test_notes(void **state)
           found.phase == SAVED_DEAD_LETTERS && found.sequence == 6 && found.given == 3);
     (void)snprintf(path, sizeof path, "%s/saved", folder);
     CHECK(truncate(path, 10) == 0);
+    CHECK_CODE(saved_note_read(folder, &found), STATUS_CORRUPT);
+    CHECK_OK(sealed_file_write(path, slice_of("no note")));
     CHECK_CODE(saved_note_read(folder, &found), STATUS_CORRUPT);
     saved_note_remove(folder);
     CHECK_OK(saved_note_read(folder, &found));
