@@ -110,7 +110,7 @@ static void on_token(struct oauth_grant *grant, const struct oauth_answer *answe
 {
     struct cloud *cloud = grant->context;
     if (answer->result == OAUTH_LIMITED) {
-        unsigned delay_s = answer->retry_after_s > 0 ? answer->retry_after_s : CLOUD_LIMITED_S;
+        unsigned delay_s = answer->retry_after_s > 0 ? answer->retry_after_s : HTTP_LIMITED_S;
         cloud_propose_pause(cloud, cloud_now_ms(cloud) + (uint64_t)delay_s * 1000, answer->reason);
     } else if (answer->result == OAUTH_REFUSED && !oauth_is_waited_for(&cloud->oauth)) {
         credentials_refused(cloud, answer->reason); /* Who waits says so himself. */

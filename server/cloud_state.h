@@ -19,7 +19,6 @@
 #include "verifier.h"
 
 #define CLOUD_LOOKUPS_MAX 8
-#define CLOUD_LIMITED_S 60U /* The pause of a 429 that does not say how long. */
 
 /* Endpoints with their texts held by us. */
 struct cloud_endpoints {

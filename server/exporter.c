@@ -25,7 +25,6 @@
 #define MISROUTED_DELAY_MS 60000
 #define FORBIDDEN_DELAY_MS 300000
 #define SYSTEMATIC_DELAY_MS 300000
-#define LIMITED_DELAY_S 60U /* When the cloud does not say how long. */
 
 #define PROPOSE_DELAY_MS 500 /* After a mark that could not be moved. */
 
@@ -394,7 +393,7 @@ static void on_progress(struct exporter *exporter, struct exporter_slot *slot,
 
 static void on_limited(struct exporter *exporter, const struct ctia_answer *answer)
 {
-    unsigned delay_s = answer->retry_after_s > 0 ? answer->retry_after_s : LIMITED_DELAY_S;
+    unsigned delay_s = answer->retry_after_s > 0 ? answer->retry_after_s : HTTP_LIMITED_S;
     uint64_t delay_ms = (uint64_t)delay_s * 1000;
 
     hold_off(exporter, delay_ms, answer->reason);

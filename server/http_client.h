@@ -36,6 +36,7 @@ struct http_call;
 #define HTTP_RESPONSE_SIZE_DEFAULT ((size_t)1 << 20) /* Bytes, decompressed. */
 #define HTTP_HOST_CONNECTIONS_MAX 8
 #define HTTP_RETRY_AFTER_S_MAX 3600 /* The cloud's window; more is not believed. */
+#define HTTP_LIMITED_S 60U          /* The pause after a 429 that does not say how long. */
 
 struct http_response {
     /*

@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define LIMITED_DELAY_S 60U /* When the cloud does not say how long. */
 
 #define TO(state) (1U << (state))
 
@@ -280,7 +279,7 @@ void verifier_on_timer(struct verifier *verifier)
 
 void verifier_on_answer(struct verifier *verifier, const struct oauth_answer *answer)
 {
-    unsigned delay_s = answer->retry_after_s > 0 ? answer->retry_after_s : LIMITED_DELAY_S;
+    unsigned delay_s = answer->retry_after_s > 0 ? answer->retry_after_s : HTTP_LIMITED_S;
 
     assert(verifier->state == VERIFIER_ASKING);
     switch (answer->result) {
