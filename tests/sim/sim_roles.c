@@ -2,7 +2,8 @@
  * Roles: in place of random changes of the members, those that the membership worker decides
  * (membership_decide.h), carried out on the guarded rafts. What the state would say stands in the
  * world: who is a member, and how many shall vote; the weather lets nodes leave and come back, and
- * changes the number.
+ * changes the number. Whole nodes have a state that says it: each leader goes by its own, the operator
+ * changes the number, and nobody leaves.
  *
  * A leader sees of the others what has come from them of late, and decides by that alone. Held: no
  * decision is one that libraft or the guard could not take, voters are never more than were wanted
@@ -64,27 +65,48 @@ static void look(const struct sim_node *leader, struct consensus_status *out)
     }
 }
 
-static struct membership_view view_of(const struct sim_node *leader,
+/* What this node's state says; false as long as not all are admitted, which are in raft from the beginning. */
+static bool read_state(const struct sim_node *node, struct roles *out)
+{
+    const struct world *world = node->world;
+    struct arena arena = {0};
+    struct cluster_view cluster;
+    struct member member;
+    *out = world->roles;
+    if (world->whole == NULL) {
+        return true;
+    }
+    bool good = !failed(store_cluster(node->store, &arena, &cluster));
+    out->voters = good && cluster.voters != 0 ? cluster.voters : out->voters;
+    for (unsigned i = 0; good && i < world->options.node_count; i++) {
+        good = !failed(store_member(node->store, &arena, world->nodes[i].id, &member)) &&
+               member.standing == STANDING_MEMBER;
+    }
+    arena_release(&arena);
+    return good;
+}
+
+static struct membership_view view_of(const struct sim_node *leader, const struct roles *state,
                                       const struct consensus_status *seen)
 {
     const struct world *world = leader->world;
     bool is_sabotaged = world->options.sabotage == SABOTAGE_VOTERS;
     return (struct membership_view){
-        .members = world->roles.members,
+        .members = state->members,
         .member_count = world->options.node_count,
         .raft = seen,
         .self_id = leader->id,
-        .voters_wanted = world->roles.voters + (is_sabotaged ? 2 : 0),
+        .voters_wanted = state->voters + (is_sabotaged ? 2 : 0),
         .silent_after_ms = SILENT_AFTER_MS,
         .dead_after_ms = DEAD_AFTER_MS,
     };
 }
 
-static struct membership_action decide(const struct sim_node *leader)
+static struct membership_action decide(const struct sim_node *leader, const struct roles *state)
 {
     struct consensus_status seen;
     look(leader, &seen);
-    const struct membership_view view = view_of(leader, &seen);
+    const struct membership_view view = view_of(leader, state, &seen);
     struct membership_action action = membership_decide(&view);
     bool is_kept = leader->world->options.sabotage == SABOTAGE_LEAVERS;
     return action.step == MEMBERSHIP_DROP && is_kept ? (struct membership_action){0} : action;
@@ -133,12 +155,13 @@ static int carry_out(struct sim_node *leader, struct membership_action action,
     return RAFT_CANTCHANGE;
 }
 
-static void check_count(struct world *world, const struct raft *raft, unsigned before)
+static void check_count(struct world *world, const struct roles *state, const struct raft *raft,
+                        unsigned before)
 {
     unsigned now = raft_view_voters(raft);
-    if (now > before && now > world->roles.voters && now > 2) {
+    if (now > before && now > state->voters && now > 2) {
         check_fail(world, VERDICT_RULE, "rule 10: %u voters, and %u are wanted", now,
-                   (unsigned)world->roles.voters);
+                   (unsigned)state->voters);
     }
 }
 
@@ -154,7 +177,11 @@ static bool may_change(const struct sim_node *node)
 static bool step(struct sim_node *leader)
 {
     struct world *world = leader->world;
-    struct membership_action action = decide(leader);
+    struct roles state;
+    if (!read_state(leader, &state)) {
+        return false;
+    }
+    struct membership_action action = decide(leader, &state);
     if (action.step == MEMBERSHIP_NOTHING) {
         return false;
     }
@@ -171,7 +198,7 @@ static bool step(struct sim_node *leader)
         world->troubles[TROUBLE_CHANGE]++;
         world_say(world, "node %u decides %d of %llu", leader->number, (int)action.step,
                   (unsigned long long)(action.node_id - 1));
-        check_count(world, leader->raft, before);
+        check_count(world, &state, leader->raft, before);
     }
     guard_poll(leader->guard);
     return true;
@@ -224,7 +251,7 @@ static void leave(struct sim_node *leader, struct member *member)
 {
     struct consensus_status seen;
     look(leader, &seen);
-    const struct membership_view view = view_of(leader, &seen);
+    const struct membership_view view = view_of(leader, &leader->world->roles, &seen);
     unsigned at = raft_view_server(leader->raft, member->node_id);
     if (at == leader->raft->configuration.n ||
         leader->raft->configuration.servers[at].role != RAFT_VOTER) {
@@ -264,10 +291,11 @@ static void leave_or_return(struct world *world)
 void roles_act(struct world *world)
 {
     static const uint64_t counts[] = {1, 3, 5, 7};
-    if (world_chance(world, LEAVING_PERCENT)) {
+    bool is_whole = world->whole != NULL;
+    if (!is_whole && world_chance(world, LEAVING_PERCENT)) {
         leave_or_return(world);
     }
-    if (world_chance(world, VOTERS_PERCENT)) {
+    if (!is_whole && world_chance(world, VOTERS_PERCENT)) {
         world->roles.voters = counts[world_between(world, 0, 3)];
         world_say(world, "%u are to vote", (unsigned)world->roles.voters);
     }
@@ -278,13 +306,14 @@ void roles_check_end(struct world *world)
 {
     unsigned members = world->options.node_count - count_gone(world);
     const struct sim_node *leader = find_leader(world);
-    if (leader == NULL) {
+    struct roles state;
+    if (leader == NULL || !read_state(leader, &state)) {
         return; /* For a moment: it was settled under one. */
     }
     unsigned count = leader->raft->configuration.n;
     unsigned voters = raft_view_voters(leader->raft);
-    if (count != members || voters != membership_voters(members, world->roles.voters)) {
+    if (count != members || voters != membership_voters(members, state.voters)) {
         check_fail(world, VERDICT_RULE, "rule 10: %u of %u vote, %u of %u are wanted", voters,
-                   count, (unsigned)world->roles.voters, members);
+                   count, (unsigned)state.voters, members);
     }
 }

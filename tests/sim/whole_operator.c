@@ -379,6 +379,20 @@ static void renew_certificate(struct outlook *outlook)
     do_command(outlook, &command, "its certificate");
 }
 
+/* ---- Voters ---- */
+
+static void set_voters(struct outlook *outlook)
+{
+    char words[32];
+    const struct command command = {
+        .type = COMMAND_SETTINGS_SET,
+        .body.settings_set.voters = 2 * whole_draw(outlook->world, 0, 3) + 1,
+    };
+    (void)snprintf(words, sizeof words, "%llu are to vote",
+                   (unsigned long long)command.body.settings_set.voters);
+    do_command(outlook, &command, words);
+}
+
 /* ---- Export ---- */
 
 static void pause_export(struct outlook *outlook, bool paused)
@@ -413,7 +427,9 @@ static void act_randomly(struct outlook *outlook)
 {
     unsigned drawn = whole_draw(outlook->world, 1, 100);
     bool registered = outlook->registration.state == REGISTRATION_REGISTERED && !is_held(outlook);
-    if (whole_chance(outlook->world, 8)) {
+    if (outlook->world->options.roles && whole_chance(outlook->world, 4)) {
+        set_voters(outlook);
+    } else if (whole_chance(outlook->world, 8)) {
         rotate(outlook);
     } else if (whole_chance(outlook->world, 4)) {
         renew_certificate(outlook);
