@@ -132,6 +132,12 @@ int guard_io_set_vote(struct raft_io *io, raft_id id)
     return written(guard, "write the vote", guard->below->set_vote(guard->below, id));
 }
 
+/* libraft has already dropped its log in memory: it would stop itself, without the reason. */
+static void refuse_install(struct guard *guard, int code)
+{
+    guard_fail(guard, "write an installed snapshot", code);
+}
+
 static void put_on_done(struct raft_io_snapshot_put *request, int status)
 {
     struct guard_put *put = request->data;
@@ -149,8 +155,7 @@ static void put_on_done(struct raft_io_snapshot_put *request, int status)
         guard_match_note(guard, index);
     }
     if (installing && status != 0 && !guard->closing && guard_has(guard, GUARD_FAILSTOP)) {
-        /* libraft has already dropped its log in memory. */
-        guard_fail(guard, "write an installed snapshot", status);
+        refuse_install(guard, status);
     }
     callback(original, status);
     if (installing) {
@@ -198,6 +203,9 @@ int guard_io_snapshot_put(struct raft_io *io, unsigned trailing,
                                           put_on_done);
     }
     if (code != 0) {
+        if (put->installing && guard_has(guard, GUARD_FAILSTOP)) {
+            refuse_install(guard, code);
+        }
         guard->putting = false;
         guard->installing = guard->installing && !put->installing;
         if (put->owns_configuration) {

@@ -32,6 +32,8 @@ struct bench {
     raft_io_append_cb append_done;
     struct raft_io_snapshot_put *put;
     raft_io_snapshot_put_cb put_done;
+    int put_code; /* At once. */
+    int fatal_code;
     struct raft_io_send *send;
     raft_io_send_cb send_done;
 };
@@ -84,7 +86,7 @@ static int below_put(struct raft_io *io, unsigned trailing, struct raft_io_snaps
     (void)snapshot;
     bench.put = request;
     bench.put_done = callback;
-    return 0;
+    return bench.put_code;
 }
 
 static int below_send(struct raft_io *io, struct raft_io_send *request,
@@ -128,6 +130,13 @@ static void libraft_sent(struct raft_io_send *request, int status)
     request->data = NULL;
 }
 
+static void on_fatal(void *context, const char *action, int code)
+{
+    (void)context;
+    (void)action;
+    bench.fatal_code = code;
+}
+
 /* A follower in term 9 with entries 41 to 50 in memory, with this rule alone or with none. */
 static void bench_make(unsigned rule)
 {
@@ -157,7 +166,7 @@ static void bench_make(unsigned rule)
                                    .snapshot_put = below_put,
                                    .send = below_send};
     struct guard_options options = {
-        .raft = raft, .below = &bench.below, .disabled = GUARD_ALL & ~rule};
+        .raft = raft, .below = &bench.below, .disabled = GUARD_ALL & ~rule, .on_fatal = on_fatal};
     CHECK_OK(guard_create(&options, &bench.guard));
     struct raft_io *io = guard_io(bench.guard);
     CHECK(io->start(io, 1, libraft_tick, libraft_recv) == 0);
@@ -444,12 +453,37 @@ static void test_flow(void **state)
     }
 }
 
+/* ---- FAILSTOP ---- */
+
+/* The log has no room for a snapshot that is installed. libraft, which has dropped its own by then, stops
+ * itself and does not say why: the guard has said it before. One that it takes of itself may fail. */
+static void test_refused_install(void **state)
+{
+    static struct raft_snapshot installed = {.index = 60, .term = TERM};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        bool rule = i != 1;
+        bool own = i == 2;
+        bench_make(rule ? GUARD_FAILSTOP : 0);
+        bench.put_code = RAFT_NOSPACE;
+        struct raft_io *io = guard_io(bench.guard);
+        const struct raft_snapshot *given = own ? &bench.raft.snapshot.pending : &installed;
+        CHECK(io->snapshot_put(io, own, &put_request, given, libraft_put) == RAFT_NOSPACE);
+        CHECK_U64((uint64_t)bench.fatal_code, rule && !own ? RAFT_NOSPACE : 0);
+        guard_destroy(bench.guard);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truncate), cmocka_unit_test(test_install),
-        cmocka_unit_test(test_vote),     cmocka_unit_test(test_transfer),
-        cmocka_unit_test(test_flow),     cmocka_unit_test(test_election),
+        cmocka_unit_test(test_truncate),
+        cmocka_unit_test(test_install),
+        cmocka_unit_test(test_vote),
+        cmocka_unit_test(test_transfer),
+        cmocka_unit_test(test_flow),
+        cmocka_unit_test(test_election),
+        cmocka_unit_test(test_refused_install),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
