@@ -182,10 +182,10 @@ static void look_at_all(struct renewal *renewal, struct daemon *daemon, struct a
 {
     uint64_t now_ms = clock_now_ms();
     struct codec_list members;
-    renewal->all_at_ms = clock_monotonic_ms() + ALL_EVERY_MS;
-    if (failed(store_members(daemon->store, arena, &members))) {
-        return;
+    if (failed(store_members(daemon->store, arena, &members)) || members.count == 0) {
+        return; /* It has just begun, and its first entry is not applied. */
     }
+    renewal->all_at_ms = clock_monotonic_ms() + ALL_EVERY_MS;
     warn_of_all(renewal, daemon, arena, &members, now_ms);
     const struct member *member = members.items;
     for (size_t i = 0; i < members.count; i++) {
