@@ -458,7 +458,7 @@ static void abandon(struct consensus *node)
         peers_close(node->peers, ignore_closed, NULL);
     }
     if (node->wal_open) {
-        wal_close(node->wal, ignore_closed, NULL);
+        wal_close(node->wal, NULL, NULL);
     }
     finish_close(node);
 }

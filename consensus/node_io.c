@@ -137,9 +137,13 @@ static void io_may_be_closed(struct consensus *node)
     }
 }
 
-static void log_on_closed(void *context)
+/* A failure of before was told when it came. */
+static void log_on_closed(void *context, struct status status)
 {
     struct consensus *node = context;
+    if (failed(status) && !failed(node->failure) && node->options.on_notice != NULL) {
+        node->options.on_notice(node->options.context, 0, status.message);
+    }
     node->wal = NULL;
     node->wal_open = false;
     io_may_be_closed(node);

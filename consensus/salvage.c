@@ -24,11 +24,6 @@ struct salvage {
     struct outcome *outcomes; /* The same. */
 };
 
-static void ignore_closed(void *context)
-{
-    (void)context;
-}
-
 static struct status give_entry(const struct salvage *salvage, const struct raft_entry *entry,
                                 uint64_t index)
 {
@@ -93,7 +88,7 @@ struct status consensus_salvage(const char *directory, const struct machine *mac
         wal_load(wal, &loaded);
         status = give_all(&salvage, &loaded, out);
         wal_loaded_release(&loaded);
-        wal_close(wal, ignore_closed, NULL);
+        wal_close(wal, NULL, NULL);
     }
     free(salvage.commands);
     free(salvage.outcomes);
@@ -150,7 +145,7 @@ struct status consensus_found(const struct consensus_founding *founding)
     }
     if (!failed(status)) {
         status = store_snapshot(wal, &snapshot);
-        wal_close(wal, ignore_closed, NULL);
+        wal_close(wal, NULL, NULL);
     }
     raft_configuration_close(&snapshot.configuration);
     return failed(status) ? wrap(status, "begin a log in %s", founding->directory) : OK;

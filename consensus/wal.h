@@ -79,9 +79,14 @@ uint64_t wal_space_needed(const char *directory);
 /*
  * Write everything queued, answer it, release the lock, and then call `closed`, after which the log
  * is gone. Nothing may be called on it in between. With `loop` NULL `closed` is called before this
- * returns. NULL is allowed, and calls `closed` at once.
+ * returns. A NULL log is allowed, and calls `closed` at once; with one, `closed` NULL is, too.
+ *
+ * Not OK: the mark of an orderly end could not be written, or the log had failed before. What was answered is
+ * safe all the same: the next opening takes the log for one of a crash, and only damage to its last records
+ * would not be told from a torn write.
  */
-void wal_close(struct wal *wal, void (*closed)(void *context), void *context);
+typedef void (*wal_closed)(void *context, struct status status);
+void wal_close(struct wal *wal, wal_closed closed, void *context);
 
 /* ---- Start ---- */
 

@@ -149,27 +149,28 @@ struct status wal_open(const struct wal_options *options, struct wal **out)
 
 /* The last record, so that damage to those before it is never taken for a torn write. wal_place()
  * leaves it room, and after one there is nothing to add. */
-static void write_close(struct wal *wal)
+static struct status write_close(struct wal *wal)
 {
     if (failed(wal->failure) || wal->staged == wal->closed_at) {
-        return;
+        return wal->failure;
     }
     struct status status = wal_stage(wal, &(struct wal_record){.type = WAL_RECORD_CLOSE});
     if (!failed(status)) {
         status = wal_sync(wal);
     }
-    /* Without it the log is as after a crash, which it is made for. */
-    (void)status;
+    return failed(status) ? wrap(status, "mark the log's orderly end") : OK;
 }
 
 static void finish_close(struct wal *wal)
 {
     (void)wal_answer(wal);
-    void (*closed)(void *context) = wal->closed;
+    wal_closed closed = wal->closed;
     void *context = wal->closed_context;
-    write_close(wal);
+    struct status status = write_close(wal);
     destroy(wal);
-    closed(context);
+    if (closed != NULL) {
+        closed(context, status);
+    }
 }
 
 static void on_async_closed(uv_handle_t *handle)
@@ -179,10 +180,10 @@ static void on_async_closed(uv_handle_t *handle)
     finish_close(wal);
 }
 
-void wal_close(struct wal *wal, void (*closed)(void *context), void *context)
+void wal_close(struct wal *wal, wal_closed closed, void *context)
 {
     if (wal == NULL) {
-        closed(context);
+        closed(context, OK);
         return;
     }
     wal->closed = closed;

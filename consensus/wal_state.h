@@ -88,7 +88,7 @@ struct wal {
     raft_index next_index;
     raft_index put_index; /* Of the last snapshot accepted. */
     struct wal_loaded loaded;
-    void (*closed)(void *context);
+    wal_closed closed;
     void *closed_context;
 
     /* Between the two. */

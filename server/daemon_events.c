@@ -240,8 +240,12 @@ void daemon_on_notice(void *context, uint64_t node_id, const char *words)
 {
     struct daemon *daemon = context;
     struct arena arena = {0};
-    log_event(LOG_LEVEL_NOTICE, "catching up", log_text("what", words),
-              log_slice("node", daemon_name_of(daemon, &arena, node_id)));
+    if (node_id == 0) {
+        log_event(LOG_LEVEL_NOTICE, "log and snapshots", log_text("what", words));
+    } else {
+        log_event(LOG_LEVEL_NOTICE, "catching up", log_text("what", words),
+                  log_slice("node", daemon_name_of(daemon, &arena, node_id)));
+    }
     arena_release(&arena);
 }
 

@@ -267,7 +267,7 @@ static bool ends_with(const char *name, const char *ending)
     return size > ending_size && strcmp(name + size - ending_size, ending) == 0;
 }
 
-bool damage_has_log(const char *path)
+static bool log_has(const char *path, const char *ending)
 {
     char name[PATH_SIZE];
     bool found = false;
@@ -277,10 +277,15 @@ bool damage_has_log(const char *path)
         return false;
     }
     for (struct dirent *entry = readdir(folder); entry != NULL && !found; entry = readdir(folder)) {
-        found = ends_with(entry->d_name, ".wal");
+        found = ends_with(entry->d_name, ending);
     }
     (void)closedir(folder);
     return found;
+}
+
+bool damage_has_log(const char *path)
+{
+    return log_has(path, ".wal");
 }
 
 bool damage_has_begun(const char *path)
@@ -288,6 +293,23 @@ bool damage_has_begun(const char *path)
     char name[PATH_SIZE];
     path_of(path, CONTACTS_NAME, name);
     return access(name, F_OK) == 0;
+}
+
+bool damage_is_unborn(const char *path, bool filling)
+{
+    return !log_has(path, ".wal") && !log_has(path, ".snapshot") &&
+           (filling || !damage_has_begun(path));
+}
+
+struct status damage_begin_anew(const char *path)
+{
+    char store[PATH_SIZE];
+    path_of(path, "store", store);
+    struct status status = file_remove_tree(store);
+    if (!failed(status)) {
+        status = file_make_folder(store);
+    }
+    return failed(status) ? status : file_sync_folder(path);
 }
 
 /* ---- Contacts ---- */

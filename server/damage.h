@@ -66,6 +66,14 @@ MUST_USE struct status damage_move_aside(const char *path, const struct damage *
 bool damage_has_log(const char *path);
 bool damage_has_begun(const char *path);
 
+/* A life without any part of a log has acknowledged nothing, so a state that does not verify there is one whose
+ * making the power's end cut short: its first sync comes before the log is begun. `filling`: it once had a log, which
+ * was moved aside. */
+bool damage_is_unborn(const char *path, bool filling);
+
+/* Remove the state of such a life. */
+MUST_USE struct status damage_begin_anew(const char *path);
+
 /* Remember the members (a list of struct member of the store). Writes only what has changed since
  * the last call with this `*written`, a checksum. */
 MUST_USE struct status damage_save_contacts(const char *path, const struct codec_list *members,

@@ -38,10 +38,9 @@ struct rebuild {
     struct ask *ask;
     enum quarantine asked; /* The step that is asked for. */
     uint64_t asked_life;
-    uint64_t next_ms; /* Monotonic. */
-    uint64_t
-        disowned_at_ms; /* Monotonic: since when the own row speaks of a rebuild; 0: it does not. */
-    size_t first;       /* Whom to ask first: another one each time. */
+    uint64_t next_ms;        /* Monotonic. */
+    uint64_t disowned_at_ms; /* Monotonic: since when the own row speaks of a rebuild; or 0. */
+    size_t first;            /* Whom to ask first: another one each time. */
     bool told;
     char words[RPC_TEXT_SIZE_MAX];
 };
@@ -143,11 +142,10 @@ static void on_asked(void *context, struct status status, uint64_t error, struct
     if (failed(status)) {
         char words[RPC_TEXT_SIZE_MAX];
         rebuild->next_ms = clock_monotonic_ms() + ASK_AGAIN_MS;
-        (void)snprintf(
-            words, sizeof words, "the cluster cannot be asked yet: %s%s", status.message,
-            error == RPC_UNAUTHORIZED
-                ? "; if it does not know this node any more, `muster cluster reset`"
-                : "");
+        (void)snprintf(words, sizeof words, "the cluster cannot be asked yet: %s%s", status.message,
+                       error == RPC_UNAUTHORIZED
+                           ? "; if it does not know this node any more, `muster cluster reset`"
+                           : "");
         say(rebuild, words);
     } else {
         on_answer(rebuild, step, answer.why);
@@ -411,11 +409,15 @@ static struct status look_at_files(struct daemon *daemon)
         .map_size_max = daemon->config.store_size_max_mib * MIB,
     };
     struct status status = store_verify(&options, &report);
+    bool filling = daemon->damage.state == DAMAGE_FILLING;
     if (status.code == STATUS_NOT_FOUND) {
         status = OK; /* A life begins, or the log makes up for it; consensus says if it cannot. */
+    } else if (failed(status) && damage_is_unborn(path, filling)) {
+        log_event(LOG_LEVEL_NOTICE, "the state was not made to its end, and is begun anew",
+                  log_text("reason", status.message));
+        status = damage_begin_anew(path);
     }
-    if (!failed(status) && damage_has_begun(path) && daemon->damage.state != DAMAGE_FILLING &&
-        !damage_has_log(path)) {
+    if (!failed(status) && damage_has_begun(path) && !filling && !damage_has_log(path)) {
         return fail(STATUS_CORRUPT, "the log is gone, and this node had one");
     }
     if (!failed(status) && report.rows > 0) {

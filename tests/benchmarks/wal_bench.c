@@ -149,9 +149,10 @@ static void run_bare(const char *directory, uint64_t seconds)
     (void)unlink(path);
 }
 
-static void on_closed(void *context)
+static void on_closed(void *context, struct status status)
 {
     (void)context;
+    must(status);
 }
 
 int main(int argc, char **argv)

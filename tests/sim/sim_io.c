@@ -167,9 +167,10 @@ struct closing {
     raft_io_close_cb callback;
 };
 
-static void log_on_closed(void *context)
+static void log_on_closed(void *context, struct status status)
 {
     const struct closing *closing = context;
+    (void)status; /* Its disk may fail then, too. */
     closing->callback(closing->io);
 }
 

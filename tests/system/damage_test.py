@@ -297,6 +297,31 @@ class Damage:
         self.wait_whole(node)
         print("damaged and removed: reset, and a member again", flush=True)
 
+    def unborn(self):
+        """The power went while a new node's state was being made: it has acknowledged nothing, and begins anew. LMDB writes two
+        pages first and syncs once, before the log is begun; of those sectors any may be there, of the file any size."""
+        node = Node(self.world, "y", self.cluster.cloud)
+        node.prefix = ["env", "MUSTER_FAULT=wal.open:0:kill"]
+        node.spawn()
+        node.must_live = False
+        check_equal("how y ended", node.process.wait(60), -signal.SIGKILL)
+        node.prefix = []
+        first = f"{node.data}.first"
+        shutil.copytree(node.data, first)
+        for size, pages in ((0, ()), (4096, (0,)), (8192, ()), (8192, (0,)), (8192, (1,)), (None, ()), (None, (0,))):
+            path = os.path.join(lineage(node), "store", "data.mdb")
+            with open(path, "r+b") as file:
+                for page in {0, 1} - set(pages):
+                    file.seek(page * 4096)
+                    file.write(bytes(4096))
+                file.truncate(size if size is not None else os.path.getsize(path))
+            node.start()
+            wait_for(f"y leads itself after {size} bytes with the pages {pages}", lambda: node.status()["leader"] == "y", 30, PASSING)
+            node.stop()
+            shutil.rmtree(node.data)
+            shutil.copytree(first, node.data)
+        print("never made to its end: begun anew", flush=True)
+
     def alone(self):
         """A node without others: it says what is possible."""
         node = Node(self.world, "z", self.cluster.cloud, scrub_mib_per_s=64)
@@ -356,6 +381,7 @@ def main():
         damage.diverged(damage.cluster.leader(), lead=True)
         damage.killed_on_the_way()
         damage.removed_meanwhile()
+        damage.unborn()
         damage.alone()
         damage.identity_files()
         check_replicas(damage.cluster)

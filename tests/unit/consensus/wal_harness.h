@@ -33,6 +33,9 @@ bool harness_matches(const struct raft_entry *entry, uint64_t index, uint64_t te
 struct status harness_open(const char *directory, struct disk *disk, struct wal **out);
 void harness_close(struct wal *wal);
 
+/* What wal_close() said. */
+struct status harness_try_close(struct wal *wal);
+
 /* Make `count` entries from `first` on and append them; they go with harness_release(). */
 /* Append one entry of the caller's, and wait for it. */
 struct status harness_append_entry(struct wal *wal, struct harness_append *append,

@@ -276,8 +276,9 @@ static void looped_done(struct wal_request *request, struct status status)
     looped->answered++;
 }
 
-static void looped_closed(void *context)
+static void looped_closed(void *context, struct status status)
 {
+    CHECK_OK(status);
     ((struct looped *)context)->closed = true;
 }
 

@@ -282,6 +282,50 @@ static void test_judge(void **state)
     }
 }
 
+/* Only a life that cannot have acknowledged anything is begun anew. */
+static void test_unborn(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *files[2];
+        bool filling;
+        bool unborn;
+    } rows[] = {
+        {"nothing but a state", {"store/data.mdb"}, false, true},
+        {"a spare of the log", {"store/data.mdb", "log/0000000000000001.spare"}, false, true},
+        {"a log", {"store/data.mdb", "log/0000000000000001.wal"}, false, false},
+        {"a snapshot's manifest",
+         {"store/data.mdb", "log/0000000000000001.snapshot"},
+         false,
+         false},
+        {"a log that was, by the contacts", {"store/data.mdb", "contacts"}, false, false},
+        {"the same, moved aside", {"store/data.mdb", "contacts"}, true, true},
+        {"filling, with its log", {"contacts", "log/0000000000000001.wal"}, true, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char life[PATH_SIZE];
+        char name[64];
+        char path[PATH_SIZE];
+        check_row(rows[i].name);
+        (void)snprintf(name, sizeof name, "unborn-%zu", i);
+        path_in(name, life);
+        CHECK_OK(file_make_folder(life));
+        (void)snprintf(path, sizeof path, "%.200s/store", life);
+        CHECK_OK(file_make_folder(path));
+        (void)snprintf(path, sizeof path, "%.200s/log", life);
+        CHECK_OK(file_make_folder(path));
+        for (size_t j = 0; j < 2 && rows[i].files[j] != NULL; j++) {
+            (void)snprintf(path, sizeof path, "%.100s/%.100s", life, rows[i].files[j]);
+            CHECK_OK(file_write(path, slice_of("anything")));
+        }
+        CHECK(damage_is_unborn(life, rows[i].filling) == rows[i].unborn);
+        CHECK_OK(damage_begin_anew(life));
+        (void)snprintf(path, sizeof path, "%.100s/store/data.mdb", life);
+        CHECK(access(path, F_OK) != 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_senseless_mark), cmocka_unit_test(test_again),
         cmocka_unit_test(test_move_aside),     cmocka_unit_test(test_contacts),
         cmocka_unit_test(test_sealed_file),    cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_unborn),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
