@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#define LAST_MS UINT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
+
 static uint64_t read_clock(clockid_t id)
 {
     struct timespec now = {0};
@@ -28,9 +30,8 @@ uint64_t clock_monotonic_ms(void)
 
 const char *clock_format(uint64_t at_ms, char out[CLOCK_TEXT_SIZE])
 {
-    const uint64_t last_ms = UINT64_C(253402300799999); /* 9999-12-31T23:59:59.999Z */
-    if (at_ms > last_ms) {
-        at_ms = last_ms;
+    if (at_ms > LAST_MS) {
+        at_ms = LAST_MS;
     }
     time_t seconds = (time_t)(at_ms / 1000);
     struct tm parts;
@@ -133,7 +134,7 @@ bool clock_parse(struct slice text, uint64_t *out_ms)
     }
     int64_t seconds = clock_days_from_civil(year, month, day) * 86400 + (int64_t)hour * 3600 +
                       (int64_t)minute * 60 + second - offset_s;
-    if (seconds < 0) {
+    if (seconds < 0 || seconds > (int64_t)(LAST_MS / 1000)) { /* By its offset. */
         return false;
     }
     *out_ms = (uint64_t)seconds * 1000 + fraction_ms;

@@ -94,6 +94,16 @@ static void try_times(struct slice pem)
     fuzz_must(failed(status) || after_ms <= YEAR_9999_MS, "a time is one of four digits of years");
 }
 
+/* The CA's own, or the one that it issued. */
+static bool is_one_of_ours(const uint8_t print[X509_HASH_SIZE])
+{
+    uint8_t own[X509_HASH_SIZE];
+    uint8_t issued[X509_HASH_SIZE];
+    fuzz_ok(x509_fingerprint(buffer_slice(&made.pem[WHOLE_CA]), own));
+    fuzz_ok(x509_fingerprint(buffer_slice(&made.pem[WHOLE_CERTIFICATE]), issued));
+    return memcmp(print, own, sizeof own) == 0 || memcmp(print, issued, sizeof issued) == 0;
+}
+
 static void try_certificate(struct slice pem)
 {
     uint8_t print[X509_HASH_SIZE];
@@ -108,19 +118,26 @@ static void try_certificate(struct slice pem)
     bool named = !failed(x509_common_name(pem, name, sizeof name));
     fuzz_must(!named || slice_is_text(slice_of(name)), "a name is text");
     bool issued = !failed(x509_check_issuer(pem, buffer_slice(&made.pem[WHOLE_CA])));
+    fuzz_must(!issued || is_one_of_ours(print), "the CA has signed two certificates, and no other");
     bool fits = !failed(x509_check_key(pem, secret_slice(&made.key)));
     fuzz_must(!same || (issued && fits), "the whole certificate is the CA's, of the key");
     fuzz_must(!fits || !failed(x509_key_hash(pem, hash)), "a certificate of a key has one");
 }
 
 /* What a joining node sent: if it is taken, the CA can answer it. */
-static void try_request(struct slice pem)
+static void try_request(struct slice pem, bool request)
 {
     struct buffer issued = {0};
     uint8_t asked[X509_HASH_SIZE];
     uint8_t given[X509_HASH_SIZE];
+    char name[X509_COMMON_NAME_SIZE_MAX + 1];
     if (failed(x509_key_hash(pem, asked))) {
         return;
+    }
+    if (request) { /* Whatever was changed in it was signed. */
+        fuzz_ok(x509_common_name(pem, name, sizeof name));
+        fuzz_must(slice_equal(slice_of(name), subject.common_name),
+                  "a request is as it was signed");
     }
     struct slice ca = buffer_slice(&made.pem[WHOLE_CA]);
     struct status status = x509_issue(ca, secret_slice(&made.ca_key), pem, &subject, &issued);
@@ -201,7 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_certificate(pem);
     }
     if (raw || how == WHOLE_REQUEST || how == WHOLE_PUBLIC_KEY) {
-        try_request(pem);
+        try_request(pem, how == WHOLE_REQUEST);
     }
     if (raw || how == WHOLE_PRIVATE_KEY) {
         try_keys(pem);
