@@ -91,6 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     admitted.certificate = some_certificate(&input, &daemon->identity, &other);
     if (fuzz_u8(&input) != 255) {
         admitted.cluster_id = slice_of("11111111111111111111111111111111");
+    }
+    if (fuzz_u8(&input) < 192) {
         admitted.cluster_key = slice_of("0123456789abcdef0123456789abcdef");
     }
     if (!failed(codec_encode(&rpc_admitted_codec, CODEC_NAMES, &admitted, &bytes)) &&

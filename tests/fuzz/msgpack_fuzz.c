@@ -13,7 +13,7 @@
 
 #include "base/codec.h"
 #include "base/skim.h"
-#include "fuzz_input.h"
+#include "fuzz_value.h"
 
 struct inner {
     uint64_t number;
@@ -122,9 +122,32 @@ static void try_skim(struct slice bytes)
     try_cut(bytes, &limits, size);
 }
 
+/* A message by its table, changed as the input says. */
+static void try_made(struct fuzz_input *input)
+{
+    struct arena arena = {0};
+    struct buffer bytes = {0};
+    struct outer outer = {0};
+    enum codec_dialect dialect = fuzz_u8(input) % 2U == 0 ? CODEC_TAGS : CODEC_NAMES;
+    fuzz_value(input, &outer_codec, &arena, &outer);
+    if (!failed(codec_encode(&outer_codec, dialect, &outer, &bytes)) &&
+        buffer_reserve(&bytes, 256)) {
+        fuzz_patches(input, (uint8_t *)bytes.data, &bytes.size, bytes.capacity);
+        try_skim(buffer_slice(&bytes));
+        try_codec(buffer_slice(&bytes), dialect);
+    }
+    buffer_release(&bytes);
+    arena_release(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct slice bytes = {.data = data, .size = size};
+    struct fuzz_input input = {.at = data, .left = size};
+    if (fuzz_u8(&input) >= 128) {
+        try_made(&input);
+        return 0;
+    }
+    struct slice bytes = fuzz_rest(&input);
     try_skim(bytes);
     try_codec(bytes, CODEC_TAGS);
     try_codec(bytes, CODEC_NAMES);
