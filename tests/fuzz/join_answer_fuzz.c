@@ -87,12 +87,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)strcpy(token.addresses[1], "192.0.2.10:7670");
     memset(token.cluster_id, 0x11, sizeof token.cluster_id);
 
+    bool same_cluster = fuzz_u8(&input) != 255;
+    bool whole_key = fuzz_u8(&input) < 192;
+    struct slice certificate = some_certificate(&input, &daemon->identity, &other);
     fuzz_value(&input, &rpc_admitted_codec, &arena, &admitted);
-    admitted.certificate = some_certificate(&input, &daemon->identity, &other);
-    if (fuzz_u8(&input) != 255) {
+    admitted.certificate = certificate;
+    if (same_cluster) {
         admitted.cluster_id = slice_of("11111111111111111111111111111111");
     }
-    if (fuzz_u8(&input) < 192) {
+    if (whole_key) {
         admitted.cluster_key = slice_of("0123456789abcdef0123456789abcdef");
     }
     if (!failed(codec_encode(&rpc_admitted_codec, CODEC_NAMES, &admitted, &bytes)) &&
