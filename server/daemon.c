@@ -360,6 +360,24 @@ static void start(struct daemon *daemon)
     }
 }
 
+/* Opening takes its time, and if it fails the handles are closed before the loop has looked: a signal that
+ * came meanwhile is waited for here, or it would be lost, and the node start again suspended. */
+static void start_signalled(struct daemon *daemon)
+{
+    sigset_t ends;
+    sigset_t before;
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &ends, &before);
+    open_handles(daemon);
+    start(daemon);
+    if (sigtimedwait(&ends, NULL, &(const struct timespec){0}) > 0) {
+        daemon_stop(daemon, false, "a signal");
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Everything is closed: now, if ever. */
 static void succeed(struct daemon *daemon, struct daemon_next *next)
 {
@@ -394,8 +412,7 @@ int daemon_run(const struct config *config, struct daemon_next *next)
     daemon->leaderless_since_ms = daemon->started_at_ms;
     disk_watch_init(&daemon->disk, config->disk_reserve_mib << 20U, config->disk_alarm_percent);
     daemon_look_at_disk(daemon);
-    open_handles(daemon);
-    start(daemon);
+    start_signalled(daemon);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     assert(daemon->calls == NULL && daemon->parts_open + daemon->workers_open == 0);
     release(daemon);

@@ -316,7 +316,8 @@ static struct status wrap_call(struct forwarder *forwarder, const struct call *c
         .params = buffer_slice(&call->params),
         .actor = slice_of(call->caller.actor),
         .origin = slice_of(call->caller.origin),
-        .role = call->caller.role,
+        /* What a member asks for itself, and not for a caller, anybody may ask. */
+        .role = call->caller.role == RPC_ROLE_PEER ? RPC_ROLE_ANYONE : call->caller.role,
         .node_id = forwarder->daemon->identity.node_id,
         .deadline_ms = call->deadline_at_ms > now_ms ? call->deadline_at_ms - now_ms : 1,
     };

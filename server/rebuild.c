@@ -239,8 +239,10 @@ static void step_suspended(struct rebuild *rebuild)
     case DAMAGE_MOVING: move_aside(rebuild); return;
     case DAMAGE_RETURNING: ask(rebuild, QUARANTINE_NONE, daemon->damage.life); return;
     case DAMAGE_FILLING:
-        suspension_try(daemon->suspension);
-        daemon_stop(daemon, true, "the damaged data is gone; it is fetched from the others");
+        if (daemon->suspension->kind == SUSPENSION_DAMAGED) { /* Else its disk fails it, too. */
+            suspension_try(daemon->suspension);
+            daemon_stop(daemon, true, "the damaged data is gone; it is fetched from the others");
+        }
         return;
     }
 }

@@ -243,7 +243,7 @@ static void on_drained(void *context)
     *drained = true;
 }
 
-/* What was written down after a minute, or before handing over, a new leader goes on from: it is what
+/* What was written down by and by, or before handing over, a new leader goes on from: it is what
  * the cloud itself has counted. */
 static void test_calls_are_inherited(void **state)
 {
@@ -256,7 +256,7 @@ static void test_calls_are_inherited(void **state)
     uint64_t limit = state_of(world).quota_limit;
     CHECK(limit > 0);
     CHECK_U64(state_of(world).calls_last_hour, counted_requests(world));
-    cloud_on_timer(world->cloud, CLOUD_TIMER_CALLS); /* The minute is over. */
+    cloud_on_timer(world->cloud, CLOUD_TIMER_CALLS); /* The time is over. */
     world_run_ms(world, 50);
     cloud_on_follower(world->cloud);
     CHECK_U64(state_of(world).calls_last_hour, counted_requests(world));

@@ -288,6 +288,28 @@ static struct connection *connect_as(size_t to, size_t as)
     return connection;
 }
 
+/* A member may ask of a follower, too, what it stands for: the question is passed on as anybody's. */
+static void test_member_asks_follower(void **state)
+{
+    size_t leader = leader_by(0);
+    size_t follower = (leader + 1) % 3;
+    size_t member = (leader + 2) % 3;
+    struct arena arena = {0};
+    struct rpc_standing standing = {0};
+    struct connection_error error = {0};
+    struct identity identity = {0};
+    (void)state;
+    CHECK_OK(identity_open(nodes[member].config.data_directory, "", "", 0, &identity));
+    const struct rpc_node_id self = {.node_id = identity.node_id};
+    const struct connection_request request = {.method = RPC_CLUSTER_STANDING, .params = &self};
+    struct connection *connection = connect_as(follower, member);
+    CHECK_OK(connection_call(connection, &request, &arena, &standing, &error));
+    CHECK_SLICE(standing.standing, slice_of("member"));
+    connection_close(connection);
+    arena_release(&arena);
+    identity_release(&identity);
+}
+
 /* The answer's error; UINT64_MAX when the connection has ended. */
 static uint64_t node_status_error(struct connection *connection)
 {
@@ -516,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_forward_to_silent_leader),
         cmocka_unit_test(test_stop_hands_over),
+        cmocka_unit_test(test_member_asks_follower),
         cmocka_unit_test(test_no_reset_of_members),
         cmocka_unit_test(test_no_reset_in_doubt),
         cmocka_unit_test(test_all_certificates_ended),
