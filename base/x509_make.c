@@ -230,6 +230,15 @@ static struct status check_authority(X509 *ca, EVP_PKEY *key)
     return OK;
 }
 
+/* The one kind of key that all of us make, and that a secret can be wrapped to. */
+static bool is_p256(const EVP_PKEY *key)
+{
+    char group[32];
+    size_t size = 0;
+    return EVP_PKEY_get_group_name(key, group, sizeof group, &size) == 1 &&
+           strcmp(group, SN_X9_62_prime256v1) == 0;
+}
+
 static struct status issue(X509 *ca, EVP_PKEY *ca_key, struct slice request_pem,
                            const struct x509_subject *subject, struct buffer *out)
 {
@@ -245,6 +254,9 @@ static struct status issue(X509 *ca, EVP_PKEY *ca_key, struct slice request_pem,
     X509 *certificate = X509_new();
     if (certificate == NULL) {
         status = fail(STATUS_NO_MEMORY, "make a certificate");
+    } else if (!is_p256(public_key)) {
+        ERR_clear_error();
+        status = fail(STATUS_INVALID, "the key to be certified is not one of P-256");
     } else {
         status = complete(certificate, ca, public_key, ca_key, subject);
     }

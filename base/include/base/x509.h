@@ -51,8 +51,8 @@ MUST_USE struct status x509_make_ca(struct slice key_pem, const struct x509_subj
 /*
  * A certificate for a public key (SubjectPublicKeyInfo PEM) or for a signing request whose
  * signature is checked (CERTIFICATE REQUEST PEM; names in it are ignored), signed by the CA; good
- * for both sides of TLS unless client_only. It never outlives the CA: not_after is cut. STATUS_REFUSED if the CA's
- * certificate is not one that may sign or does not belong to the key.
+ * for both sides of TLS unless client_only. It never outlives the CA: not_after is cut. STATUS_INVALID if the key
+ * is not of P-256, STATUS_REFUSED if the CA's certificate is not one that may sign or does not belong to the key.
  */
 MUST_USE struct status x509_issue(struct slice ca_certificate_pem, struct slice ca_key_pem,
                                   struct slice request_pem, const struct x509_subject *subject,

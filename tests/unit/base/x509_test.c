@@ -77,6 +77,15 @@ static void test_signatures(void **state)
     pki_release(&ca);
 }
 
+static const char p384_pem[] = "-----BEGIN PUBLIC KEY-----\n"
+                               "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE1ovfpvnbk3ng2AGsk6EkhYavUcHo3cTM\n"
+                               "2YmuXx25Luy0s18eTqdiVU/EEqgrQqB+xBE9cz7KN2i/SMhy8V0qMfavOLDJUsh3\n"
+                               "DCoyoxTwpOf/MT7PbMcHKXO/l1uUlLjx\n"
+                               "-----END PUBLIC KEY-----\n";
+static const char ed25519_pem[] = "-----BEGIN PUBLIC KEY-----\n"
+                                  "MCowBQYDK2VwAyEAJ5uBfR2ZkxcmQk/zoHaitpA5545u2E/57DQnXOUSmVc=\n"
+                                  "-----END PUBLIC KEY-----\n";
+
 static void test_refusals(void **state)
 {
     static const uint8_t one[] = {1};
@@ -117,6 +126,13 @@ static void test_refusals(void **state)
                    rows[i].code);
         CHECK((out.size > 0) == (rows[i].code == STATUS_OK));
     }
+    check_row("keys of another kind");
+    CHECK_CODE(x509_issue(buffer_slice(&ca.certificate), secret_slice(&ca.key), slice_of(p384_pem),
+                          &rows[0].subject, &out),
+               STATUS_INVALID);
+    CHECK_CODE(x509_issue(buffer_slice(&ca.certificate), secret_slice(&ca.key),
+                          slice_of(ed25519_pem), &rows[0].subject, &out),
+               STATUS_INVALID);
     check_row("the issuer");
     buffer_clear(&out);
     CHECK_CODE(x509_issue(public_pem, secret_slice(&node.key), public_pem, &rows[0].subject, &out),
