@@ -243,7 +243,6 @@ static void step_suspended(struct rebuild *rebuild)
             suspension_try(daemon->suspension);
             daemon_stop(daemon, true, "the damaged data is gone; it is fetched from the others");
         }
-        return;
     }
 }
 
