@@ -120,54 +120,8 @@ const struct fuzz_row *fuzz_store_rows(size_t *count)
 
 void fuzz_command(struct fuzz_input *input, struct arena *arena, struct command *out)
 {
-    static const struct codec *const bodies[] = {
-        [COMMAND_CLUSTER_INIT] = &cluster_init_codec,
-        [COMMAND_CLUSTER_FORM] = &cluster_form_codec,
-        [COMMAND_STANDING_SET] = &standing_set_codec,
-        [COMMAND_JOIN_TOKEN_CREATE] = &join_token_create_codec,
-        [COMMAND_JOIN_TOKEN_REVOKE] = &join_token_revoke_codec,
-        [COMMAND_MEMBER_ADMIT] = &member_admit_codec,
-        [COMMAND_MEMBER_SET] = &member_set_codec,
-        [COMMAND_MEMBER_REMOVE] = &member_remove_codec,
-        [COMMAND_REGISTRATION_ENABLE] = &registration_enable_codec,
-        [COMMAND_REGISTRATION_DISABLE] = &registration_disable_codec,
-        [COMMAND_REGISTRATION_BEGIN] = &registration_begin_codec,
-        [COMMAND_REGISTRATION_NOTE] = &registration_note_codec,
-        [COMMAND_REGISTRATION_COMPLETE] = &registration_complete_codec,
-        [COMMAND_REGISTRATION_FAIL] = &registration_fail_codec,
-        [COMMAND_DEREGISTRATION_BEGIN] = &deregistration_begin_codec,
-        [COMMAND_DEREGISTRATION_COMPLETE] = &deregistration_complete_codec,
-        [COMMAND_CREDENTIAL_PUT] = &credential_put_codec,
-        [COMMAND_CREDENTIAL_VERIFIED] = &credential_verified_codec,
-        [COMMAND_CREDENTIAL_SELECT] = &credential_select_codec,
-        [COMMAND_CREDENTIAL_REMOVE] = &credential_remove_codec,
-        [COMMAND_RECORDS_PUT] = &records_put_codec,
-        [COMMAND_RECORDS_TRIM] = &records_trim_codec,
-        [COMMAND_EXPORT_ADVANCE] = &export_advance_codec,
-        [COMMAND_EXPORT_PAUSE] = &export_pause_codec,
-        [COMMAND_DEAD_LETTER_RETRY] = &dead_letter_retry_codec,
-        [COMMAND_DEAD_LETTER_DISCARD] = &dead_letter_discard_codec,
-        [COMMAND_CLOUD_PAUSE] = &cloud_pause_codec,
-        [COMMAND_OPERATOR_PUT] = &operator_put_codec,
-        [COMMAND_OPERATOR_REMOVE] = &operator_remove_codec,
-        [COMMAND_REGISTRATION_HAND_OVER] = &registration_hand_over_codec,
-        [COMMAND_CHECKPOINT] = &checkpoint_codec,
-        [COMMAND_MEMBER_QUARANTINE] = &member_quarantine_codec,
-        [COMMAND_SETTINGS_SET] = &settings_set_codec,
-        [COMMAND_CLUSTER_RECOVER] = &cluster_recover_codec,
-        [COMMAND_RECOVERY_KEY_TAKE] = &recovery_key_take_codec,
-        [COMMAND_LEVEL_RAISE] = &level_raise_codec,
-        [COMMAND_KEY_ROTATE] = &key_rotate_codec,
-        [COMMAND_KEY_GIVE] = &key_give_codec,
-        [COMMAND_KEY_HOLD] = &key_hold_codec,
-        [COMMAND_KEY_RESEAL] = &key_reseal_codec,
-        [COMMAND_AUDIT_TRIM] = &audit_trim_codec,
-        [COMMAND_SNAPSHOT_TAKE] = &snapshot_take_codec,
-        [COMMAND_REGISTRATION_RENEW] = &registration_renew_codec,
-        [COMMAND_REGISTRATION_FORGET] = &registration_forget_codec,
-    };
-    size_t count = sizeof bodies / sizeof bodies[0];
-    *out = (struct command){.type = (enum command_type)(1 + fuzz_u8(input) % (count - 1))};
+    unsigned type = 1 + fuzz_u8(input) % (COMMAND_TYPE_COUNT - 1);
+    *out = (struct command){.type = (enum command_type)type};
     fuzz_value(input, &stamp_codec, arena, &out->stamp);
-    fuzz_value(input, bodies[out->type], arena, &out->body);
+    fuzz_value(input, command_codec(out->type), arena, &out->body);
 }
