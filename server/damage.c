@@ -267,6 +267,7 @@ static bool ends_with(const char *name, const char *ending)
     return size > ending_size && strcmp(name + size - ending_size, ending) == 0;
 }
 
+/* What cannot be looked at counts as being there: what follows from its absence throws data away. */
 static bool log_has(const char *path, const char *ending)
 {
     char name[PATH_SIZE];
@@ -274,11 +275,13 @@ static bool log_has(const char *path, const char *ending)
     path_of(path, "log", name);
     DIR *folder = opendir(name);
     if (folder == NULL) {
-        return false;
+        return errno != ENOENT;
     }
+    errno = 0;
     for (struct dirent *entry = readdir(folder); entry != NULL && !found; entry = readdir(folder)) {
         found = ends_with(entry->d_name, ending);
     }
+    found = found || errno != 0;
     (void)closedir(folder);
     return found;
 }
@@ -292,7 +295,7 @@ bool damage_has_begun(const char *path)
 {
     char name[PATH_SIZE];
     path_of(path, CONTACTS_NAME, name);
-    return access(name, F_OK) == 0;
+    return access(name, F_OK) == 0 || errno != ENOENT;
 }
 
 bool damage_is_unborn(const char *path, bool filling)

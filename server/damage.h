@@ -63,8 +63,8 @@ const char *damage_state_name(enum damage_state state);
 MUST_USE struct status damage_move_aside(const char *path, const struct damage *damage);
 
 /* Is a log there, or traces of a life: contacts? Tells a fresh lineage from one that lost a file. */
-bool damage_has_log(const char *path);
-bool damage_has_begun(const char *path);
+bool damage_has_log(const char *path);   /* Also true if that cannot be seen; */
+bool damage_has_begun(const char *path); /* so is this. */
 
 /* A life without any part of a log has acknowledged nothing, so a state that does not verify there is one whose
  * making the power's end cut short: its first sync comes before the log is begun. `filling`: it once had a log, which

@@ -61,7 +61,7 @@ static bool check_scope(struct call *call, const struct scope *scope, struct mem
 {
     struct status status =
         store_member(call->daemon->store, &call->arena, call->caller.node_id, machine);
-    if (failed(status) && call->caller.node_id == call->daemon->identity.node_id) {
+    if (status.code == STATUS_NOT_FOUND && call->caller.node_id == call->daemon->identity.node_id) {
         /* Its first entry says who it is, and is not applied yet. */
         call_fail(call, fail(STATUS_NO_QUORUM, "this node has just begun\nAsk again."));
         return false;

@@ -413,7 +413,7 @@ static struct status look_at_files(struct daemon *daemon)
     bool filling = daemon->damage.state == DAMAGE_FILLING;
     if (status.code == STATUS_NOT_FOUND) {
         status = OK; /* A life begins, or the log makes up for it; consensus says if it cannot. */
-    } else if (failed(status) && damage_is_unborn(path, filling)) {
+    } else if (status.code == STATUS_CORRUPT && damage_is_unborn(path, filling)) {
         log_event(LOG_LEVEL_NOTICE, "the state was not made to its end, and is begun anew",
                   log_text("reason", status.message));
         status = damage_begin_anew(path);

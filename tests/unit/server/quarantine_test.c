@@ -300,6 +300,7 @@ static void test_unborn(void **state)
          false},
         {"a log that was, by the contacts", {"store/data.mdb", "contacts"}, false, false},
         {"the same, moved aside", {"store/data.mdb", "contacts"}, true, true},
+        {"a log that cannot be looked at", {"store/data.mdb", "log"}, false, false},
         {"filling, with its log", {"contacts", "log/0000000000000001.wal"}, true, false},
     };
     (void)state;
@@ -314,7 +315,9 @@ static void test_unborn(void **state)
         (void)snprintf(path, sizeof path, "%.200s/store", life);
         CHECK_OK(file_make_folder(path));
         (void)snprintf(path, sizeof path, "%.200s/log", life);
-        CHECK_OK(file_make_folder(path));
+        if (rows[i].files[1] == NULL || strcmp(rows[i].files[1], "log") != 0) {
+            CHECK_OK(file_make_folder(path));
+        }
         for (size_t j = 0; j < 2 && rows[i].files[j] != NULL; j++) {
             (void)snprintf(path, sizeof path, "%.100s/%.100s", life, rows[i].files[j]);
             CHECK_OK(file_write(path, slice_of("anything")));
